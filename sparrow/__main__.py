@@ -1,0 +1,7 @@
+"""`python -m sparrow` is the command `sparrow`."""
+
+import sys
+
+from sparrow.cli import main
+
+sys.exit(main())

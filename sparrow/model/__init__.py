@@ -1,0 +1,1 @@
+"""The neural parts: from frames and words to boxes, states and masks."""

@@ -1,0 +1,164 @@
+"""The PixelDecoder: frames and prompts to masks, through SAM2. One frame at a time, streamed.
+
+It turns pixels of the displayed frame into the model's square input and masks back. It knows
+neither videos nor words; a [SEG] state reaches it as a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparrow.model.sam import Decoded, FrameFeatures, Memory, Prompts, Sam, SamConfig
+
+_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+_CLICK_RADIUS = 1 / 16  # of the side: the soft bump that marks a click in the dense prompt
+
+
+@dataclass(frozen=True, eq=False)
+class FramePrompt:
+    """What points at one object in one frame, in pixels of the displayed frame."""
+
+    box: np.ndarray | None = None
+    """(4,) xyxy."""
+    clicks: tuple[tuple[float, float, bool], ...] = ()
+    """x, y, and whether the click lies on the object."""
+    mask: np.ndarray | None = None
+    """(H, W) bool."""
+    token: Tensor | None = field(default=None)
+    """(D,) projected [SEG] state."""
+
+
+class PixelDecoder(nn.Module):
+    """SAM2 for streamed frames."""
+
+    def __init__(self, config: SamConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.sam = Sam(config)
+
+    @property
+    def side(self) -> int:
+        """Side S of the square input."""
+        return self.config.image_size
+
+    def prepare(self, frames: Sequence[np.ndarray]) -> Tensor:
+        """Squash frames (H, W, 3) uint8 to the model's normalised input (n, 3, S, S)."""
+        size = (self.side, self.side)
+        resized = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]
+        pixels = (np.stack(resized).astype(np.float32) / 255 - _MEAN) / _STD
+        device = self.sam.no_mem_embed.device
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(device)
+
+    def encode(self, frame: np.ndarray) -> FrameFeatures:
+        """Encode one frame (H, W, 3) uint8 for every object and prompt on it."""
+        return self.sam.encode(self.prepare([frame]))
+
+    def new_memory(self) -> Memory:
+        """Give the empty memory of one object."""
+        return Memory(self.config.num_memories)
+
+    def step(
+        self,
+        features: FrameFeatures,
+        prompt: FramePrompt | None,
+        previous: Tensor | None,
+        memory: Memory,
+        frame: int,
+        size_hw: tuple[int, int],
+        *,
+        reverse: bool = False,
+    ) -> Decoded:
+        """Decode one object in one frame and remember it.
+
+        Args:
+            features: of the frame.
+            prompt: None where memory alone speaks.
+            previous: (1, 1, S/4, S/4) logits of the neighbouring frame, None on the first.
+            memory: of the object; changed in place.
+            frame: index of the frame.
+            size_hw: of the displayed frame, the unit of the prompt.
+            reverse: tracking runs against the frame order.
+        """
+        prompts = self._prompts(prompt or FramePrompt(), previous, size_hw)
+        return self.sam.step(features, prompts, memory, frame, reverse=reverse)
+
+    def to_mask(self, decoded: Decoded, size_hw: tuple[int, int]) -> np.ndarray:
+        """Scale the decoded logits to the displayed frame: (H, W) bool, empty where held absent."""
+        logits = F.interpolate(decoded.gated, size=size_hw, mode="bilinear", align_corners=False)
+        mask: np.ndarray = (logits[0, 0] > 0).cpu().numpy()
+        return mask
+
+    def _prompts(
+        self, prompt: FramePrompt, previous: Tensor | None, size_hw: tuple[int, int]
+    ) -> Prompts:
+        device = self.sam.no_mem_embed.device
+        scale = np.array([self.side / size_hw[1], self.side / size_hw[0]], dtype=np.float32)
+        points: list[np.ndarray] = [np.array([x, y]) * scale for x, y, _ in prompt.clicks]
+        labels = [int(on) for _, _, on in prompt.clicks]
+        if prompt.box is not None:
+            points += list(prompt.box.reshape(2, 2) * scale)
+            labels += [2, 3]
+        dense = self._dense(prompt, previous, scale) if self.config.dense_prompts else None
+        return Prompts(
+            points=None
+            if not points
+            else (
+                torch.tensor(np.stack(points)[None], dtype=torch.float32, device=device),
+                torch.tensor([labels], dtype=torch.int32, device=device),
+            ),
+            tokens=None if prompt.token is None else prompt.token[None, None],
+            dense=dense,
+        )
+
+    def _dense(
+        self, prompt: FramePrompt, previous: Tensor | None, scale: np.ndarray
+    ) -> Tensor | None:
+        grid = self.side // 4
+        if prompt.mask is not None:
+            small = cv2.resize(
+                prompt.mask.astype(np.float32), (grid, grid), interpolation=cv2.INTER_AREA
+            )
+        elif prompt.box is not None:
+            small = box_map(prompt.box.reshape(2, 2) * scale / 4, grid)
+        elif prompt.clicks and previous is None:
+            small = click_map(np.array([c[:2] for c in prompt.clicks if c[2]]) * scale / 4, grid)
+        else:
+            return None if previous is None else previous.sigmoid()
+        return torch.from_numpy(small)[None, None].to(self.sam.no_mem_embed.device)
+
+
+def box_map(corners: np.ndarray, grid: int) -> np.ndarray:
+    """Draw the share of each cell that a box covers, (grid, grid) float32 in [0, 1].
+
+    Args:
+        corners: (2, 2) x, y of two corners in cells.
+        grid: cells per side.
+    """
+    cells = np.arange(grid)
+    (x0, y0), (x1, y1) = corners
+    across = np.clip(np.minimum(cells + 1, x1) - np.maximum(cells, x0), 0, 1)
+    down = np.clip(np.minimum(cells + 1, y1) - np.maximum(cells, y0), 0, 1)
+    return (down[:, None] * across[None]).astype(np.float32)
+
+
+def click_map(clicks: np.ndarray, grid: int) -> np.ndarray:
+    """Draw a soft bump at each click, (grid, grid) float32 in [0, 1].
+
+    Args:
+        clicks: (n, 2) x, y in cells; n may be 0.
+        grid: cells per side.
+    """
+    cells = np.arange(grid) + 0.5
+    bumps = np.zeros((grid, grid), dtype=np.float32)
+    for x, y in clicks.reshape(-1, 2):
+        squared = (cells[:, None] - y) ** 2 + (cells[None] - x) ** 2
+        bumps = np.maximum(bumps, np.exp(-squared / (2 * (grid * _CLICK_RADIUS) ** 2)))
+    return bumps.astype(np.float32)

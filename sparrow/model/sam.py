@@ -1,0 +1,382 @@
+"""SAM2 built from one config: the `sam2` package's classes at any size, and one decoding step.
+
+The step is what both training and tracking call: memory-conditioned features, prompts, mask decoder,
+memory encoder. It knows tensors of the model's square input (side S), no video and no language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from sam2.modeling.backbones.hieradet import Hiera
+from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
+from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
+from sam2.modeling.memory_encoder import CXBlock, Fuser, MaskDownSampler, MemoryEncoder
+from sam2.modeling.position_encoding import PositionEmbeddingSine
+from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
+from sam2.modeling.sam2_utils import MLP
+from sam2.modeling.sam.mask_decoder import MaskDecoder
+from sam2.modeling.sam.prompt_encoder import PromptEncoder
+from sam2.modeling.sam.transformer import RoPEAttention, TwoWayTransformer
+from torch import Tensor
+
+Points = tuple[Tensor, Tensor]  # coordinates (B, n, 2) in model pixels; labels (B, n), see `Prompts`
+
+
+@dataclass(frozen=True)
+class SamConfig:
+    """Sizes of the image encoder, the memory and the mask decoder. The defaults are SAM2-large's."""
+
+    image_size: int = 1024
+    """Side S of the square input, a multiple of 32."""
+    embed_dim: int = 144
+    """Width of the first Hiera stage; it doubles per stage."""
+    num_heads: int = 2
+    stages: tuple[int, ...] = (2, 6, 36, 4)
+    global_blocks: tuple[int, ...] = (23, 33, 43)
+    window_background: tuple[int, int] = (7, 7)
+    windows: tuple[int, ...] = (8, 4, 16, 8)
+    dim: int = 256
+    """Width D of the decoder and of the memory attention."""
+    mem_dim: int = 64
+    """Channels of a stored memory; divides `dim`."""
+    num_memories: int = 7
+    """The anchor and this many less one of the latest frames are attended to."""
+    memory_layers: int = 4
+    feedforward: int = 2048
+    decoder_heads: int = 8
+    iou_hidden: int = 256
+    layer_scale: float = 1e-6
+    dropout: float = 0.1
+    multimask: bool = True
+    """Three candidates where no prompt or a single click leaves the mask ambiguous (SAM2's rule)."""
+    dense_prompts: bool = False
+    """Give a box, a click or the previous mask also as a map (S/4, S/4) through the mask-prompt path."""
+
+
+class Sam(SAM2Base):
+    """SAM2 with heads sized by its config, [SEG] tokens as prompts, and a single decoding step."""
+
+    def __init__(self, config: SamConfig) -> None:
+        self.config = config
+        # transformers' meta-device construction must not reach the rotary tables: plain CPU tensors.
+        with torch.device("cpu"):
+            super().__init__(
+                image_encoder=_image_encoder(config),
+                memory_attention=_memory_attention(config),
+                memory_encoder=_memory_encoder(config),
+                num_maskmem=config.num_memories,
+                image_size=config.image_size,
+                sigmoid_scale_for_mem_enc=20.0,
+                sigmoid_bias_for_mem_enc=-10.0,
+                use_mask_input_as_output_without_sam=True,
+                directly_add_no_mem_embed=True,
+                use_high_res_features_in_sam=True,
+                multimask_output_in_sam=config.multimask,
+                iou_prediction_use_sigmoid=True,
+                use_obj_ptrs_in_encoder=True,
+                add_tpos_enc_to_obj_ptrs=False,
+                only_obj_ptrs_in_the_past_for_eval=True,
+                pred_obj_scores=True,
+                pred_obj_scores_mlp=True,
+                fixed_no_obj_ptr=True,
+                multimask_output_for_tracking=config.multimask,
+                use_multimask_token_for_obj_ptr=config.multimask,
+                multimask_min_pt_num=0,
+                multimask_max_pt_num=1,
+                use_mlp_for_obj_ptr_proj=True,
+            )
+
+    def _build_sam_heads(self) -> None:
+        """Build the prompt encoder and the mask decoder (the package fixes widths that we configure)."""
+        config, dim = self.config, self.hidden_dim
+        self.sam_prompt_embed_dim = dim
+        self.sam_image_embedding_size = side = config.image_size // self.backbone_stride
+        self.sam_prompt_encoder = PromptEncoder(
+            embed_dim=dim,
+            image_embedding_size=(side, side),
+            input_image_size=(config.image_size, config.image_size),
+            mask_in_chans=16,
+        )
+        self.sam_mask_decoder = MaskDecoder(
+            num_multimask_outputs=3,
+            transformer=TwoWayTransformer(
+                depth=2,
+                embedding_dim=dim,
+                mlp_dim=config.feedforward,
+                num_heads=config.decoder_heads,
+            ),
+            transformer_dim=dim,
+            iou_head_hidden_dim=config.iou_hidden,
+            use_high_res_features=True,
+            iou_prediction_use_sigmoid=True,
+            pred_obj_scores=True,
+            pred_obj_scores_mlp=True,
+            use_multimask_token_for_obj_ptr=config.multimask,
+            dynamic_multimask_via_stability=config.multimask,
+        )
+        self.obj_ptr_proj = MLP(dim, dim, dim, 3)
+        self.obj_ptr_tpos_proj = torch.nn.Identity()
+
+    def encode(self, images: Tensor) -> FrameFeatures:
+        """Encode normalised images (B, 3, S, S) once; the result serves every object and prompt."""
+        _, feats, positions, sizes = self._prepare_backbone_features(self.forward_image(images))
+        return FrameFeatures(tuple(feats), tuple(positions), tuple(sizes))
+
+    def step(
+        self,
+        features: FrameFeatures,
+        prompts: Prompts,
+        memory: Memory,
+        frame: int,
+        *,
+        reverse: bool = False,
+        presence: Tensor | None = None,
+    ) -> Decoded:
+        """Decode one frame for B objects and remember it.
+
+        Args:
+            features: of this frame, repeated to B objects.
+            prompts: of this frame; empty ones leave the mask to memory.
+            memory: of these B objects; an empty one makes this frame the anchor. Changed in place.
+            frame: index of the frame, the time base of the memory.
+            reverse: tracking runs against the frame order.
+            presence: (B,) bool ground truth that replaces the predicted object score in training, so
+                that masks of objects not yet believed in still get their gradient.
+        """
+        pixels = self._prepare_memory_conditioned_features(
+            frame_idx=frame,
+            is_init_cond_frame=not memory.anchors,
+            current_vision_feats=list(features.levels[-1:]),
+            current_vision_pos_embeds=list(features.positions[-1:]),
+            feat_sizes=list(features.sizes[-1:]),
+            output_dict=memory.as_output_dict(),
+            num_frames=1 << 30,
+            track_in_reverse=reverse,
+        )
+        decoded = self._decode(pixels, features, prompts, not memory.anchors, presence)
+        stored, positions = self._encode_new_memory(
+            current_vision_feats=list(features.levels),
+            feat_sizes=list(features.sizes),
+            pred_masks_high_res=F.interpolate(
+                decoded.gated, scale_factor=4.0, mode="bilinear", align_corners=False
+            ),
+            object_score_logits=decoded.presence,
+            is_mask_from_pts=False,
+        )
+        memory.put(frame, stored, positions, decoded.pointer)
+        return decoded
+
+    def _decode(
+        self,
+        pixels: Tensor,
+        features: FrameFeatures,
+        prompts: Prompts,
+        anchor: bool,
+        presence: Tensor | None,
+    ) -> Decoded:
+        batch = pixels.shape[0]
+        sparse, dense = prompts.embed(self.sam_prompt_encoder, batch)
+        clicks = 0 if prompts.points is None else prompts.points[1].shape[1]
+        multimask = self._use_multimask(
+            anchor, None if clicks == 0 else {"point_labels": prompts.points[1]}
+        )
+        masks, ious, tokens, scores = self.sam_mask_decoder(
+            image_embeddings=pixels,
+            image_pe=self.sam_prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask,
+            repeat_image=False,
+            high_res_features=features.maps()[:-1],
+        )
+        best = ious.argmax(1)
+        rows = torch.arange(batch, device=pixels.device)
+        masks, ious = masks[rows, best][:, None].float(), ious[rows, best]
+        token = tokens[rows, best] if tokens.shape[1] > 1 else tokens[:, 0]
+        if presence is None:
+            present = (scores > 0).float()  # (B, 1)
+        else:
+            present = presence[:, None].float()
+        gated = torch.where(present[:, :, None, None] > 0, masks, NO_OBJ_SCORE)
+        pointer = present * self.obj_ptr_proj(token) + (1 - present) * self.no_obj_ptr
+        return Decoded(masks, gated, ious, scores[:, 0].float(), present * 20 - 10, pointer)
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """What the image encoder made of a frame, flattened as SAM2 keeps it."""
+
+    levels: tuple[Tensor, ...]
+    """Strides 4, 8, 16: (h * w, B, C) each."""
+    positions: tuple[Tensor, ...]
+    sizes: tuple[tuple[int, int], ...]
+
+    def select(self, rows: Tensor) -> FrameFeatures:
+        """Pick (and repeat) rows of the batch, so that each object gets its frame's features."""
+        return FrameFeatures(
+            tuple(level[:, rows] for level in self.levels),
+            tuple(position[:, rows] for position in self.positions),
+            self.sizes,
+        )
+
+    def maps(self) -> list[Tensor]:
+        """Give the levels as maps (B, C, h, w)."""
+        return [
+            level.permute(1, 2, 0).unflatten(2, size)
+            for level, size in zip(self.levels, self.sizes, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What points at B objects in one frame."""
+
+    points: Points | None = None
+    """Model pixels and labels: 1 on the object, 0 off it, 2 and 3 a box's corners, -1 padding."""
+    tokens: Tensor | None = None
+    """(B, n, D) projected [SEG] states, after the points (official order: text last)."""
+    dense: Tensor | None = None
+    """(B, 1, S/4, S/4) in [0, 1]: coverage of the box, a bump at the click, or the previous mask."""
+
+    def embed(self, encoder: PromptEncoder, batch: int) -> tuple[Tensor, Tensor]:
+        """Give sparse (B, n, D) and dense (B, D, S/16, S/16) prompt embeddings."""
+        device = encoder.no_mask_embed.weight.device
+        points = self.points
+        if points is None:  # a padding point, as the package does
+            points = (
+                torch.zeros(batch, 1, 2, device=device),
+                -torch.ones(batch, 1, dtype=torch.int32, device=device),
+            )
+        masks = None if self.dense is None else self.dense * 2 - 1
+        sparse, dense = encoder(points=points, boxes=None, masks=masks)
+        if self.tokens is not None:
+            sparse = torch.cat([sparse, self.tokens], dim=1)
+        return sparse, dense
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Masks of B objects in one frame."""
+
+    logits: Tensor
+    """(B, 1, S/4, S/4), > 0 is the object."""
+    gated: Tensor
+    """The same, -1024 where the object is held to be absent."""
+    iou: Tensor
+    """(B,) predicted overlap with the truth, in [0, 1]."""
+    score: Tensor
+    """(B,) logit: is the object in the frame?"""
+    presence: Tensor
+    """(B, 1) +-10: what memory was told about that."""
+    pointer: Tensor
+    """(B, D)"""
+
+
+class Memory:
+    """What memory attention reads about B objects: the anchor and the latest frames, nothing else.
+
+    Older entries are dropped as they fall out of reach, so that memory is flat however long the
+    video; the results equal those of a memory that keeps everything.
+    """
+
+    def __init__(self, num_memories: int, num_pointers: int = 16) -> None:
+        self.anchors: dict[int, dict[str, object]] = {}
+        self.recent: dict[int, dict[str, object]] = {}
+        self._memories = num_memories - 1
+        self._pointers = num_pointers - 1
+
+    def as_output_dict(self) -> dict[str, dict[int, dict[str, object]]]:
+        """Give SAM2Base's own dictionary of past outputs."""
+        return {"cond_frame_outputs": self.anchors, "non_cond_frame_outputs": self.recent}
+
+    def put(self, frame: int, stored: Tensor, positions: Sequence[Tensor], pointer: Tensor) -> None:
+        """Remember a frame: the first one as the anchor, later ones as recent."""
+        entry: dict[str, object] = {
+            "maskmem_features": stored,
+            "maskmem_pos_enc": positions,
+            "obj_ptr": pointer,
+        }
+        if not self.anchors:
+            self.anchors[frame] = entry
+            return
+        self.recent[frame] = entry
+        for past in sorted(self.recent, key=lambda index: abs(index - frame))[self._pointers :]:
+            del self.recent[past]
+
+    def fork(self) -> Memory:
+        """Start another direction from the same anchor."""
+        other = Memory(self._memories + 1, self._pointers + 1)
+        other.anchors = dict(self.anchors)
+        return other
+
+
+def _image_encoder(config: SamConfig) -> ImageEncoder:
+    widths = [config.embed_dim * 2**stage for stage in range(len(config.stages))]
+    return ImageEncoder(
+        scalp=1,
+        trunk=Hiera(
+            embed_dim=config.embed_dim,
+            num_heads=config.num_heads,
+            stages=config.stages,
+            global_att_blocks=config.global_blocks,
+            window_pos_embed_bkg_spatial_size=config.window_background,
+            window_spec=config.windows,
+        ),
+        neck=FpnNeck(
+            position_encoding=_positions(config.dim),
+            d_model=config.dim,
+            backbone_channel_list=widths[::-1],
+            fpn_top_down_levels=[2, 3],
+            fpn_interp_model="nearest",
+        ),
+    )
+
+
+def _positions(width: int) -> PositionEmbeddingSine:
+    return PositionEmbeddingSine(num_pos_feats=width, warmup_cache=False)
+
+
+def _memory_attention(config: SamConfig) -> MemoryAttention:
+    side = config.image_size // 16
+
+    def attention(width: int | None) -> RoPEAttention:
+        return RoPEAttention(
+            rope_theta=10000.0,
+            feat_sizes=(side, side),
+            rope_k_repeat=width is not None,
+            embedding_dim=config.dim,
+            num_heads=1,
+            downsample_rate=1,
+            dropout=config.dropout,
+            kv_in_dim=width,
+        )
+
+    layer = MemoryAttentionLayer(
+        activation="relu",
+        cross_attention=attention(config.mem_dim),
+        d_model=config.dim,
+        dim_feedforward=config.feedforward,
+        dropout=config.dropout,
+        pos_enc_at_attn=False,
+        pos_enc_at_cross_attn_keys=True,
+        pos_enc_at_cross_attn_queries=False,
+        self_attention=attention(None),
+    )
+    return MemoryAttention(
+        d_model=config.dim, pos_enc_at_input=True, layer=layer, num_layers=config.memory_layers
+    )
+
+
+def _memory_encoder(config: SamConfig) -> MemoryEncoder:
+    block = CXBlock(config.dim, layer_scale_init_value=config.layer_scale)
+    return MemoryEncoder(
+        out_dim=config.mem_dim,
+        mask_downsampler=MaskDownSampler(embed_dim=config.dim, kernel_size=3, stride=2, padding=1),
+        fuser=Fuser(block, num_layers=2),
+        position_encoding=_positions(config.mem_dim),
+        in_dim=config.dim,
+    )

@@ -1,0 +1,359 @@
+"""The whole flow: a video, a question, words, referents, tracks.
+
+`Sparrow` holds a model, `Chat` a conversation about one video. Frames are sampled and read once,
+things found once, a referent tracked once; later turns add only their own words.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sparrow import boxes
+from sparrow.errors import Cancelled, PromptError
+from sparrow.model.generation import Conversation
+from sparrow.model.mini import Seen
+from sparrow.model.pixel_decoder import FramePrompt
+from sparrow.model.sparrow import SparrowModel
+from sparrow.model.tokenizer import Detokenizer, MarkedPhrase
+from sparrow.model.tracking import Target, track, track_steps
+from sparrow.paths import ASSETS
+from sparrow.types import (
+    GroundedAnswer,
+    MaskTrack,
+    Progress,
+    Prompt,
+    Referent,
+    StreamEvent,
+    TextDelta,
+    Turn,
+    colour_of,
+)
+from sparrow.video import Video
+
+_SAME_THING = 0.5  # mean overlap of two tracks' boxes above which they are one thing
+
+
+class Sparrow:
+    """A loaded model: answers questions about videos and tracks what is pointed at."""
+
+    def __init__(self, model: SparrowModel) -> None:
+        self.model = model.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls, path: str | Path | None = None, *, device: str | torch.device | None = None
+    ) -> Sparrow:
+        """Load a model.
+
+        Args:
+            path: folder or hub id; None takes SPARROW_MODEL, or the sparrow-mini that ships.
+            device: "cpu", "cuda", "mps"; None takes the best there is.
+
+        Raises:
+            ModelError: it cannot be found, or its files do not fit.
+        """
+        chosen = path or os.environ.get("SPARROW_MODEL") or ASSETS / "sparrow-mini"
+        model = SparrowModel.from_pretrained(chosen)
+        return cls(model.to(device or _best_device()))
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What the model is and can talk about: name, trained_on, nouns, limits."""
+        return self.model.card()
+
+    def chat(self, video: Video) -> Chat:
+        """Begin a conversation about a video."""
+        return Chat(self, video)
+
+    def track(
+        self,
+        video: Video,
+        prompts: Sequence[Prompt],
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> list[MaskTrack]:
+        """Track what points, boxes or masks point at; one track per referent id, in ascending order.
+
+        Raises:
+            PromptError: no prompt, or one that lies outside the video.
+        """
+        targets = _targets(video, prompts)
+        return track(self.model.pixel_decoder, video, targets, progress=progress, cancel=cancel)
+
+
+class Chat:
+    """A conversation about one video. Referents keep their ids and colours over its turns."""
+
+    def __init__(self, sparrow: Sparrow, video: Video) -> None:
+        self.video = video
+        self.turns: list[Turn] = []
+        self.tracks: dict[int, MaskTrack] = {}
+        """By referent id: everything grounded so far."""
+        self._sparrow = sparrow
+        self._conversation: Conversation | None = None
+        self._indices: tuple[int, ...] = ()
+        self._frames = np.zeros((0, *video.size_hw, 3), dtype=np.uint8)
+        self._ids: dict[int, int] = {}  # seen thing -> referent id
+        self._phrases: dict[int, str] = {}  # referent id -> latest words for it
+
+    @property
+    def referents(self) -> list[Referent]:
+        """Everything spoken of or pointed at so far, with its latest phrase."""
+        return [
+            Referent(i, phrase, None, colour_of(i)) for i, phrase in sorted(self._phrases.items())
+        ]
+
+    @property
+    def next_id(self) -> int:
+        """The id that the next new referent gets."""
+        return max(self._phrases, default=0) + 1
+
+    def ask(
+        self,
+        question: str,
+        prompts: Sequence[Prompt] = (),
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> GroundedAnswer:
+        """Answer a question and track what the answer speaks of; see `stream`."""
+        answer = None
+        for event in self.stream(question, prompts, cancel=cancel):
+            if isinstance(event, Progress) and progress is not None:
+                progress(event)
+            if isinstance(event, GroundedAnswer):
+                answer = event
+        assert answer is not None
+        return answer
+
+    def stream(
+        self,
+        question: str,
+        prompts: Sequence[Prompt] = (),
+        *,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[StreamEvent]:
+        """Answer a question word by word, then track; the last event is the GroundedAnswer.
+
+        When `cancel` is set, what there is by then is the answer, marked as not complete.
+
+        Args:
+            question: what the user typed.
+            prompts: what the user points at in this question.
+            cancel: checked between words and between frames.
+
+        Raises:
+            PromptError: the question is empty or too long, or a prompt lies outside the video.
+        """
+        seconds: dict[str, float] = {}
+        started = time.monotonic()
+        if self._conversation is None:
+            yield Progress("read")
+            self._read()
+            seconds["read"] = time.monotonic() - started
+            yield Progress("read", len(self._indices), len(self._indices), seconds["read"])
+        assert self._conversation is not None
+        pointed = self._point(prompts)
+        words = time.monotonic()
+        text, phrases, complete = yield from self._answer(question, pointed, cancel)
+        seconds["answer"] = time.monotonic() - words
+        referents, targets = self._ground(phrases)
+        new: list[MaskTrack] = []
+        if targets and complete:
+            tracking = time.monotonic()
+            new = yield from track_steps(
+                self._sparrow.model.pixel_decoder, self.video, targets, cancel=cancel
+            )
+            seconds["track"] = time.monotonic() - tracking
+            complete = all(found.complete for found in new)
+        self.tracks |= {found.referent_id: found for found in new}
+        tracks = tuple(self.tracks[r.id] for r in referents if r.id in self.tracks)
+        looked_at = tuple(dict.fromkeys(self._indices))
+        answer = GroundedAnswer(text, referents, tracks, looked_at, seconds, complete)
+        self.turns.append(Turn("user", question, tuple(prompts)))
+        self.turns.append(Turn("assistant", text, answer=answer))
+        yield answer
+
+    def add(self, found: MaskTrack, phrase: str) -> Referent:
+        """Take over a track that the user pointed out, under its referent id."""
+        self.tracks[found.referent_id] = found
+        self._phrases[found.referent_id] = phrase
+        return Referent(found.referent_id, phrase, None, colour_of(found.referent_id))
+
+    def _read(self) -> None:
+        """Sample frames, find and link the things in them, and encode them for the language model."""
+        model = self._sparrow.model
+        count = model.video_llm.config.encoder.num_frames
+        sampled = self.video.sample(count)
+        self._indices = tuple(sampled + sampled[-1:] * (count - len(sampled)))
+        self._frames = self.video.read(self._indices)
+        self._conversation = Conversation(model.video_llm, model.see(self._frames))
+
+    def _answer(
+        self, question: str, pointed: Seen | None, cancel: threading.Event | None
+    ) -> Generator[StreamEvent, None, tuple[str, tuple[MarkedPhrase, ...], bool]]:
+        """Stream the words; gives the clean text, its phrases and whether it came to its end."""
+        assert self._conversation is not None
+        tokenizer = self._sparrow.model.video_llm.tokenizer
+        detokenizer, shown = Detokenizer(tokenizer), ""
+        try:
+            for index in self._conversation.ask(question, pointed, cancel=cancel):
+                delta = detokenizer.feed(index)
+                if delta:
+                    shown += delta
+                    yield TextDelta(delta)
+        except Cancelled:
+            return shown, (), False
+        generation = self._conversation.last
+        assert generation is not None
+        parsed = tokenizer.parse(generation.ids)
+        return parsed.text, parsed.phrases, generation.complete
+
+    def _ground(
+        self, phrases: Sequence[MarkedPhrase]
+    ) -> tuple[tuple[Referent, ...], list[Target]]:
+        """Give the referents of an answer, and the targets among them that have no track yet."""
+        conversation, model = self._conversation, self._sparrow.model
+        assert conversation is not None and conversation.last is not None
+        states = conversation.last
+        referents: dict[int, Referent] = {}
+        targets = []
+        for phrase in phrases:
+            if phrase.box is None:
+                continue
+            thing = model.choose(states.box_states[phrase.box], conversation)
+            if thing is None:
+                continue
+            new = thing not in self._ids
+            referent_id = self._ids.setdefault(thing, self.next_id)
+            if referent_id in referents:
+                continue
+            self._phrases[referent_id] = phrase.text
+            referents[referent_id] = Referent(
+                referent_id, phrase.text, phrase.span, colour_of(referent_id)
+            )
+            if new or referent_id not in self.tracks:
+                token = None if phrase.seg is None else states.seg_states[phrase.seg]
+                targets.append(self._target(referent_id, thing, token))
+        done = [r for r in referents.values() if r.id in self.tracks]
+        waiting = [r for r in referents.values() if r.id not in self.tracks]
+        return tuple(done + waiting), targets
+
+    def _target(self, referent_id: int, thing: int, token: torch.Tensor | None) -> Target:
+        """Prompt a seen thing on every frame where it was found; the largest box is the anchor."""
+        assert self._conversation is not None
+        found = boxes.to_pixels(self._conversation.seen.tracks.boxes[thing], self.video.size_hw)
+        sides = np.nan_to_num(found[:, 2:] - found[:, :2])
+        anchor = int(sides.prod(1).argmax())
+        prompts = {
+            frame: FramePrompt(box=box, token=token if row == anchor else None)
+            for row, (frame, box) in enumerate(zip(self._indices, found, strict=False))
+            if not np.isnan(box[0])
+        }
+        return Target(referent_id, self._indices[anchor], prompts)
+
+    def _point(self, prompts: Sequence[Prompt]) -> Seen | None:
+        """Follow what the user points at over the sampled frames and encode it (the TSF channel)."""
+        if not prompts:
+            return None
+        assert self._conversation is not None
+        model, seen = self._sparrow.model, self._conversation.seen
+        targets = _targets(self.video, prompts)
+        rows = []
+        for target in targets:
+            frames = sorted({*self._indices, *target.prompts})
+            held = _HeldFrames(self.video.read(frames))
+            moved = {frames.index(frame): prompt for frame, prompt in target.prompts.items()}
+            local = Target(target.referent_id, frames.index(target.anchor), moved)
+            found = track(model.pixel_decoder, held, [local])[0]
+            at = [frames.index(frame) for frame in self._indices]
+            rows.append(boxes.to_norm(found.boxes[at], self.video.size_hw))
+        for target, row in zip(targets, rows, strict=True):
+            same = _same_thing(row, seen.tracks.boxes)
+            if same is not None:
+                self._ids.setdefault(same, target.referent_id)
+        return model.see_tracks(self._frames, np.stack(rows))
+
+
+class _HeldFrames:
+    """A few frames in memory as a source for tracking."""
+
+    def __init__(self, frames: np.ndarray) -> None:
+        self._frames = frames
+        self.num_frames = len(frames)
+        self.size_hw = (frames.shape[1], frames.shape[2])
+
+    def iter(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        yield from self._frames[start:stop]
+
+
+def _targets(video: Video, prompts: Sequence[Prompt]) -> list[Target]:
+    """Gather prompts by referent and frame; the earliest prompted frame is the anchor."""
+    if not prompts:
+        raise PromptError("track: expected at least one point, box or mask, got none")
+    gathered: dict[int, dict[int, list[Prompt]]] = {}
+    for prompt in prompts:
+        _check(video, prompt)
+        gathered.setdefault(prompt.referent_id, {}).setdefault(prompt.frame, []).append(prompt)
+    return [
+        Target(referent_id, min(frames), {f: _merge(frames[f]) for f in sorted(frames)})
+        for referent_id, frames in sorted(gathered.items())
+    ]
+
+
+def _merge(prompts: Sequence[Prompt]) -> FramePrompt:
+    """Put the prompts of one referent on one frame together; the latest box or mask counts."""
+    given: dict[str, np.ndarray] = {p.kind: p.coordinates for p in prompts}
+    clicks = tuple(
+        (float(p.coordinates[0]), float(p.coordinates[1]), p.kind == "point+")
+        for p in prompts
+        if p.kind in ("point+", "point-")
+    )
+    return FramePrompt(given.get("box"), clicks, given.get("mask"))
+
+
+def _check(video: Video, prompt: Prompt) -> None:
+    height, width = video.size_hw
+    if prompt.frame >= video.num_frames:
+        raise PromptError(
+            f"prompt frame: expected 0 to {video.num_frames - 1}, got {prompt.frame}"
+        )
+    if prompt.kind == "mask":
+        inside = prompt.coordinates.shape == video.size_hw
+    else:
+        xy = prompt.coordinates.reshape(-1, 2)
+        limits = np.array([width, height])
+        inside = bool((xy <= limits).all() and (xy >= 0).all())
+    if not inside:
+        raise PromptError(
+            f"{prompt.kind} prompt: expected pixels inside the {width} x {height} frame, "
+            f"got {np.asarray(prompt.coordinates).shape if prompt.kind == 'mask' else prompt.coordinates.tolist()}"
+        )
+
+
+def _same_thing(row: np.ndarray, tracks: np.ndarray) -> int | None:
+    """Find the track (N, T, 4) that overlaps a pointed one (T, 4) best, if well enough."""
+    if not len(tracks):
+        return None
+    both = ~np.isnan(tracks[..., 0]) & ~np.isnan(row[:, 0])[None]
+    overlap = np.zeros(both.shape)
+    for n, t in zip(*np.nonzero(both), strict=True):
+        overlap[n, t] = boxes.iou_matrix(row[t][None], tracks[n, t][None])[0, 0]
+    mean = overlap.sum(1) / np.maximum(both.sum(1), 1)
+    best = int(mean.argmax())
+    return best if mean[best] >= _SAME_THING else None
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

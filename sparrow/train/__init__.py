@@ -1,0 +1,1 @@
+"""Training: losses, one task a module, and the loop that runs them."""

@@ -1,0 +1,1 @@
+"""The procedural world: referential videos with exact masks, tracks and dialogues, from a seed."""

@@ -1,0 +1,41 @@
+"""DAVIS J and F against outputs of the official functions; needs SPARROW_GOLDEN, the folder of golden data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from sparrow.metrics import boundary_f, jaccard
+
+pytestmark = pytest.mark.skipif(
+    "SPARROW_GOLDEN" not in os.environ, reason="SPARROW_GOLDEN names no golden folder"
+)
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, np.ndarray]:
+    return load_file(Path(os.environ["SPARROW_GOLDEN"]) / "metrics" / "io.safetensors")
+
+
+def measure(
+    predictions: np.ndarray, truths: np.ndarray, voids: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score every object and frame of (N, T, H, W) masks: J and F, each (N, T) float32."""
+    j, f = np.zeros((2, *truths.shape[:2]), dtype=np.float32)
+    for thing, frame in np.ndindex(*truths.shape[:2]):
+        void = None if voids is None else voids[frame]
+        j[thing, frame] = jaccard(predictions[thing, frame], truths[thing, frame], void)
+        f[thing, frame] = boundary_f(predictions[thing, frame], truths[thing, frame], void)
+    return j, f
+
+
+@pytest.mark.parametrize("case", ["novoid", "void"])
+def test_davis_equals_the_official_numbers(golden: dict[str, np.ndarray], case: str) -> None:
+    voids = golden["davis.void"] if case == "void" else None
+    j, f = measure(golden["davis.pred"], golden["davis.gt"], voids)
+    np.testing.assert_array_equal(j, golden[f"davis.{case}.J"])
+    np.testing.assert_array_equal(f, golden[f"davis.{case}.F"])
