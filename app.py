@@ -12,7 +12,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Talk with a video in the browser.")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 opens it to the network")
     parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument("--model", help="folder or hub id (default: SPARROW_MODEL, else sparrow-mini)")
+    parser.add_argument(
+        "--model", help="folder or hub id (default: SPARROW_MODEL, else sparrow-mini)"
+    )
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument("--share", action="store_true", help="public link through Gradio's tunnel")
     arguments = parser.parse_args()

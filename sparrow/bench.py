@@ -22,8 +22,8 @@ from sparrow.ingest import open_video
 from sparrow.masks import box_of
 from sparrow.metrics import jaccard, score_track
 from sparrow.types import GroundedAnswer, MaskTrack, Progress, Prompt
-from sparrow.world.clip import write_clip
-from sparrow.world.dialogue import QA, dialogue
+from sparrow.world.clip import Annotation, write_clip
+from sparrow.world.dialogue import QA, ask, dialogue
 from sparrow.world.picture import Atlas, load_atlas
 from sparrow.world.scene import Difficulty, Scene
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from sparrow.pipeline import Chat, Sparrow
     from sparrow.video import Video
 
-TURNS = 6
-"""Questions per clip, one conversation."""
+TURNS = 5
+"""Questions of a clip's conversation; one more points at something."""
 FOUND = 0.5
 """Overlap from which a mask counts as being on a thing."""
 NOUN_PIXELS = 24
@@ -57,8 +57,8 @@ class Outcome:
     """About something absent: did the answer ground nothing? None for other questions."""
     missed: bool | None = None
     """About something there: did the answer ground nothing? None for other questions."""
-    noun: bool | None = None
-    """Was a pointed thing, large enough, called by its noun? None for other questions."""
+    nouns: tuple[bool, ...] = ()
+    """For each pointed thing, if large enough: was it called by its noun?"""
     reentries: tuple[bool, ...] = ()
     """For each true referent that comes back into view: was it followed then?"""
     switches: int = 0
@@ -102,7 +102,7 @@ class Scores:
             if frames
             else None,
             referent_chosen_right=_mean(right for o in outcomes for right in o.right),
-            noun_accuracy=_mean(o.noun for o in outcomes if o.noun is not None),
+            noun_accuracy=_mean(said for o in outcomes for said in o.nouns),
         )
 
 
@@ -146,9 +146,9 @@ def bench_world(
             progress(Progress("clip", done, len(seeds)))
         scene = Scene.sample(seed, difficulty=difficulty, atlas=atlas)
         with tempfile.TemporaryDirectory(prefix="sparrow-bench-") as folder:
-            write_clip(scene, Path(folder))
+            annotation = write_clip(scene, Path(folder), dialogues=0)
             video = open_video(Path(folder) / "clip.mp4", workdir=Path(folder) / "opened")
-            truth = _truth(scene)
+            truth = _truth(annotation)
             outcomes += _converse(sparrow.chat(video), scene, truth)
             pointed += _point(sparrow, video, truth, seed)
     families = sorted({o.family for o in outcomes})
@@ -195,14 +195,14 @@ def markdown(report: Report) -> str:
     return "\n".join(lines)
 
 
-def judge(qa: QA, answer: GroundedAnswer, truth: np.ndarray, noun: str | None = None) -> Outcome:
+def judge(qa: QA, answer: GroundedAnswer, truth: np.ndarray, nouns: Sequence[str] = ()) -> Outcome:
     """Compare an answer with the truth.
 
     Args:
         qa: The question with its true answer and referents.
         answer: What the model said.
         truth: (T, N, H, W) bool, the masks of the scene's things 1 to N.
-        noun: What the answer should call the pointed thing; None where that is not asked.
+        nouns: What the answer should call the things pointed at.
     """
     wanted = list(dict.fromkeys(phrase.thing_id - 1 for phrase in qa.phrases))
     shape = (len(answer.tracks), truth.shape[1], truth.shape[0])
@@ -226,9 +226,7 @@ def judge(qa: QA, answer: GroundedAnswer, truth: np.ndarray, noun: str | None = 
         right=tuple(t in chosen and _belongs(volumes[chosen[t]], t) for t in wanted),
         refused=None if qa.family != "absent" else not answer.referents,
         missed=None if not wanted else not answer.referents,
-        noun=None
-        if noun is None
-        else re.search(rf"\b{re.escape(noun)}\b", answer.text) is not None,
+        nouns=tuple(_says(answer.text, noun) for noun in nouns),
         reentries=tuple(
             t in chosen and bool(overlaps[chosen[t], t][back].mean() >= FOUND)
             for t in wanted
@@ -242,14 +240,15 @@ def judge(qa: QA, answer: GroundedAnswer, truth: np.ndarray, noun: str | None = 
 def _converse(chat: Chat, scene: Scene, truth: np.ndarray) -> Iterator[Outcome]:
     """Hold the conversation that the scene's seed gives."""
     rng = np.random.Generator(np.random.PCG64([scene.seed, 1]))
-    for qa in dialogue(scene, rng, TURNS):
-        prompts, noun = [], None
+    pointing = ask(scene, rng, "pointed")
+    for qa in (*dialogue(scene, rng, TURNS), *((pointing,) if pointing else ())):
+        prompts, nouns = [], []
         for offset, thing in enumerate(qa.pointed):
             frame, box = _best_view(truth[:, thing - 1])
             prompts.append(Prompt(chat.next_id + offset, frame, "box", box))
-            if qa.family == "pointed" and max(box[2] - box[0], box[3] - box[1]) >= NOUN_PIXELS:
-                noun = scene.things[thing - 1].noun
-        yield judge(qa, chat.ask(qa.question, prompts), truth, noun)
+            if max(box[2] - box[0], box[3] - box[1]) >= NOUN_PIXELS:
+                nouns.append(scene.things[thing - 1].noun)
+        yield judge(qa, chat.ask(qa.question, prompts), truth, nouns)
 
 
 def _point(sparrow: Sparrow, video: Video, truth: np.ndarray, seed: int) -> list[np.ndarray]:
@@ -263,9 +262,11 @@ def _point(sparrow: Sparrow, video: Video, truth: np.ndarray, seed: int) -> list
     return [np.array([jaccard(track.mask(frame), mask) for frame, mask in enumerate(thing)])]
 
 
-def _truth(scene: Scene) -> np.ndarray:
-    """Draw the masks of all things in all frames, (T, N, H, W) bool."""
-    return np.stack([scene.render(frame).masks for frame in range(scene.num_frames)])
+def _truth(annotation: Annotation) -> np.ndarray:
+    """Decode the masks of all things in all frames, (T, N, H, W) bool."""
+    tracks = [thing.track for thing in annotation.things]
+    frames = range(annotation.num_frames)
+    return np.stack([np.stack([track.mask(frame) for track in tracks]) for frame in frames])
 
 
 def _pixels(track: MaskTrack, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -281,6 +282,10 @@ def _belongs(volumes: np.ndarray, thing: int) -> bool:
     return bool(volumes[thing] > 0 and volumes.argmax() == thing)
 
 
+def _says(text: str, noun: str) -> bool:
+    return re.search(rf"\b{re.escape(noun)}\b", text, re.IGNORECASE) is not None
+
+
 def _switches(overlaps: np.ndarray) -> tuple[int, int]:
     """Count over tracks (P, N, T) how often each goes to another thing, and frames on any thing."""
     switches = frames = 0
@@ -293,7 +298,7 @@ def _switches(overlaps: np.ndarray) -> tuple[int, int]:
 
 def _back_in_view(masks: np.ndarray) -> np.ndarray:
     """Mark, (T,) bool, where a thing (T, H, W) is seen after it was seen and then out of sight."""
-    seen = masks.any(axis=(1, 2))
+    seen = masks.reshape(len(masks), -1).any(axis=1)
     back = np.zeros(len(seen), dtype=bool)
     missing, returned = 0, False
     for frame in range(int(seen.argmax()), len(seen)):

@@ -10,7 +10,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -193,14 +193,14 @@ def _annotation(track: MaskTrack, phrase: str) -> dict[str, object]:
     }
 
 
-def _track(annotation: Mapping[str, object], size_hw: tuple[int, int], length: int) -> MaskTrack:
+def _track(annotation: Mapping[str, Any], size_hw: tuple[int, int], length: int) -> MaskTrack:
     segmentations, boxes_xywh = annotation["segmentations"], annotation["bboxes"]
     scores = np.array(annotation["scores"], dtype=np.float32)
-    if len(segmentations) != length or len(boxes_xywh) != length or scores.shape != (length,):  # type: ignore[arg-type]
+    if len(segmentations) != length or len(boxes_xywh) != length or scores.shape != (length,):
         raise ValueError(f"expected {length} segmentations, bboxes and scores")
     boxes = np.full((length, 4), np.nan, dtype=np.float32)
     rles: list[bytes | None] = []
-    for index, (segmentation, box) in enumerate(zip(segmentations, boxes_xywh, strict=True)):  # type: ignore[call-overload]
+    for index, (segmentation, box) in enumerate(zip(segmentations, boxes_xywh, strict=True)):
         if segmentation is None:
             rles.append(None)
             continue
@@ -211,7 +211,7 @@ def _track(annotation: Mapping[str, object], size_hw: tuple[int, int], length: i
         rles.append(counts)
         boxes[index] = (box[0], box[1], box[0] + box[2], box[1] + box[3])
     return MaskTrack(
-        int(annotation["id"]),  # type: ignore[call-overload]
+        int(annotation["id"]),
         size_hw,
         tuple(rles),
         boxes,
@@ -231,7 +231,7 @@ def _write(path: Path, content: object) -> Path:
     return path
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except (OSError, ValueError) as error:

@@ -268,8 +268,9 @@ def _nearest(
                 yield held
                 place += 1
         held = frame, time
-    if held is not None and begin + place / rate <= held[1] + 0.5 / rate:
+    while held is not None and begin + place / rate <= held[1] + 0.5 / rate:
         yield held
+        place += 1
 
 
 def _sound(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-from av.error import FFmpegError
+from av.error import ExitError, FFmpegError
 from av.stream import Disposition
 
 from sparrow.errors import VideoError
@@ -101,6 +101,11 @@ def open_input(path: Path, limits: Limits) -> InputContainer:
         return av.open(
             str(path), options=options, metadata_errors="replace", timeout=limits.max_work_seconds
         )
+    except ExitError as error:
+        raise VideoError(
+            f"{path.name}: expected to be opened within {limits.max_work_seconds:g} s "
+            "(limit max_work_seconds); send a shorter or simpler file"
+        ) from error
     except (FFmpegError, OSError) as error:
         raise VideoError(
             f"{path.name}: expected a video (MP4, MOV, WebM, MKV, AVI or GIF), it cannot be opened "

@@ -6,9 +6,9 @@ Paints in the decoded planes, without a detour over RGB. What is painted is over
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -25,6 +25,7 @@ from sparrow.work import ProgressSink, Work
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
 
 __all__ = ["draw", "render"]
@@ -106,7 +107,8 @@ def _stream(
     sounds = container.streams.audio[:1]
     sound = CopiedSound(sounds[0], file, 0.0, video.duration + 1) if sounds else None
     done = 0
-    for packet in container.demux(stream, *sounds):
+    arriving: Iterator[Packet[Any]] = container.demux(stream, *sounds)
+    for packet in arriving:
         if packet.stream is not stream:
             if sound is not None and packet.size:
                 sound.push(packet)
@@ -134,7 +136,7 @@ def _planes(frame: VideoFrame) -> list[Plane]:
     """Give the frame's own samples, without the padding at the end of each line."""
     return [
         Plane(
-            np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)[
+            np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)[
                 : plane.height, : plane.width
             ],
             1 if number == 0 else 2,

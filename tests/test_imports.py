@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "sparrow"
 
 # Lowest layer first; a module imports only from its own layer and those below it.
 LAYERS = (
-    {"errors", "masks", "types", "boxes", "paths", "work", "limits", "py"},
+    {"errors", "masks", "types", "boxes", "paths", "work", "limits", "rle"},
     {"video", "ingest", "probe", "mp4", "sound", "upright", "overlay", "metrics", "world"},
     {"model"},
     {"adapt", "pipeline", "train"},

@@ -47,7 +47,9 @@ def test_counts_of_another_size_are_refused() -> None:
         ([(2, 3), (4, 11)], [3, 2, 12, 5]),
     ],
 )
-def test_box_is_tight_with_exclusive_edges(pixels: list[tuple[int, int]], box: list[int] | None) -> None:
+def test_box_is_tight_with_exclusive_edges(
+    pixels: list[tuple[int, int]], box: list[int] | None
+) -> None:
     mask = np.zeros((10, 20), dtype=bool)
     for row, column in pixels:
         mask[row, column] = True

@@ -29,8 +29,8 @@ IMPORT_NAMES = {
     "fonttools": "fontTools",
     "huggingface-hub": "huggingface_hub",
 }
-# Needed by another package of the list and imported by none of our modules.
-NEEDED_BY_OTHERS = {"torchvision"}
+# Installed for those who build on Sparrow; requirements.txt says of each that no module uses it yet.
+FOR_OTHERS = {"langchain", "moviepy"}
 
 
 def requirements(path: Path) -> dict[str, Requirement]:
@@ -78,7 +78,7 @@ def test_imports_and_requirements_agree() -> None:
     # Parts of a listed package that come with it under a name of their own.
     with_others = {"langchain_core", "langgraph", "matplotlib"}
     assert used - listed <= with_others
-    assert listed - used == NEEDED_BY_OTHERS
+    assert listed - used <= FOR_OTHERS
 
 
 def test_packages_of_the_wheel_are_the_folders_with_code() -> None:

@@ -150,7 +150,7 @@ def trajectories(boxes: np.ndarray) -> np.ndarray:
     seen = visible[..., None].astype(np.float32)
     parts = [centre - 0.5, size, np.log(size) / 2 + 1, step * _DISPLACEMENT_GAIN, np.ones_like(seen)]
     numbers = np.concatenate(parts, axis=-1) * seen  # (N, T, 9)
-    return numbers.reshape(len(boxes), -1).astype(np.float32)
+    return numbers.reshape(len(boxes), numbers.shape[1] * NUMBERS_PER_FRAME).astype(np.float32)
 
 
 def largest_frames(

@@ -49,11 +49,13 @@ class PixelDecoder(nn.Module):
         """Side S of the square input."""
         return self.config.image_size
 
+    def squash(self, frame: np.ndarray) -> np.ndarray:
+        """Resize a frame (H, W, 3) uint8 to the model's square (S, S, 3); such a one stays as it is."""
+        return cv2.resize(frame, (self.side, self.side), interpolation=cv2.INTER_AREA)
+
     def prepare(self, frames: Sequence[np.ndarray]) -> Tensor:
-        """Squash frames (H, W, 3) uint8 to the model's normalised input (n, 3, S, S)."""
-        size = (self.side, self.side)
-        resized = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]
-        pixels = (np.stack(resized).astype(np.float32) / 255 - _MEAN) / _STD
+        """Turn frames (H, W, 3) uint8 into the model's normalised input (n, 3, S, S)."""
+        pixels = (np.stack([self.squash(f) for f in frames]).astype(np.float32) / 255 - _MEAN) / _STD
         device = self.sam.no_mem_embed.device
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(device)
 

@@ -323,6 +323,7 @@ def mini_proposer() -> ProposerConfig:
         encoder_layers=1,
         decoder_layers=2,
         heads=6,
+        encoder_points=2,
         encoder_feedforward=192,
         decoder_feedforward=192,
         box_hidden=96,

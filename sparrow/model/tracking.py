@@ -19,7 +19,7 @@ from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded, Memory
 from sparrow.types import MaskTrack, Progress, TrackBuilder
 
-_CHUNK_BYTES = 64 << 20  # frames held at once when a video is read backwards
+_CHUNK_BYTES = 128 << 20  # of squashed frames, held at once when a video is read backwards
 
 
 class FrameSource(Protocol):
@@ -98,11 +98,12 @@ def track_steps(
     first = min(t.anchor for t in targets)
     last = max(t.anchor for t in targets)
     total, done = video.num_frames - first + last, 0
-    for reverse, frames in ((False, _forward(video, first)), (True, _backward(video, last))):
+    forward = enumerate(video.iter(first), first)
+    for reverse, frames in ((False, forward), (True, _backward(video, last, decoder))):
         for index, frame in frames:
             if cancel is not None and cancel.is_set():
                 return [state.builder.build(complete=False) for state in states]
-            _sweep(decoder, states, index, frame, reverse=reverse)
+            _sweep(decoder, states, index, frame, video.size_hw, reverse=reverse)
             done += 1
             yield Progress("track", done, total, time.monotonic() - started)
     return [state.builder.build() for state in states]
@@ -110,7 +111,13 @@ def track_steps(
 
 @torch.inference_mode()
 def _sweep(
-    decoder: PixelDecoder, states: list[_State], index: int, frame: np.ndarray, *, reverse: bool
+    decoder: PixelDecoder,
+    states: list[_State],
+    index: int,
+    frame: np.ndarray,
+    size_hw: tuple[int, int],
+    *,
+    reverse: bool,
 ) -> None:
     """Decode one frame for every object whose sweep has reached it."""
     active = [
@@ -119,7 +126,6 @@ def _sweep(
     if not active:
         return
     features = decoder.encode(frame)
-    size = (frame.shape[0], frame.shape[1])
     for state in active:
         if reverse and index == state.target.anchor - 1:
             assert state.anchored is not None
@@ -130,13 +136,13 @@ def _sweep(
             state.previous,
             state.memory,
             index,
-            size,
+            size_hw,
             reverse=reverse,
         )
         state.previous = decoded.gated
         if index == state.target.anchor:
             state.anchored = (state.memory.fork(), decoded.gated)
-        state.builder.put(index, decoder.to_mask(decoded, size), confidence(decoded))
+        state.builder.put(index, decoder.to_mask(decoded, size_hw), confidence(decoded))
 
 
 def confidence(decoded: Decoded) -> float:
@@ -144,17 +150,14 @@ def confidence(decoded: Decoded) -> float:
     return float((decoded.score.sigmoid() * decoded.iou.clamp(0, 1))[0])
 
 
-def _forward(video: FrameSource, start: int) -> Iterator[tuple[int, np.ndarray]]:
-    yield from enumerate(video.iter(start), start)
-
-
-def _backward(video: FrameSource, stop: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Stream frames stop-1 ... 0, holding one chunk at a time."""
-    height, width = video.size_hw
-    chunk = max(1, _CHUNK_BYTES // (height * width * 3))
+def _backward(
+    video: FrameSource, stop: int, decoder: PixelDecoder
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Stream frames stop-1 ... 0 at the decoder's size, holding one chunk of them at a time."""
+    chunk = max(1, _CHUNK_BYTES // (decoder.side**2 * 3))
     while stop > 0:
         start = max(0, stop - chunk)
-        held = list(video.iter(start, stop))
+        held = [decoder.squash(frame) for frame in video.iter(start, stop)]
         for index in range(stop - 1, start - 1, -1):
             yield index, held[index - start]
         stop = start

@@ -107,7 +107,9 @@ def track_pointed(sparrow: Sparrow, session: Session) -> Iterator[None]:
     _know(session)
     yield from make_results(session)
     stopped = "" if tracks[0].complete else "Stopped: the track is partial. "
-    session.tell(f"{stopped}Object {prompt.referent_id} is marked in the video; you can ask about it.")
+    session.tell(
+        f"{stopped}Object {prompt.referent_id} is marked in the video; you can ask about it."
+    )
     yield
 
 

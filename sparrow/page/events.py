@@ -10,7 +10,7 @@ import html
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import gradio as gr
@@ -32,9 +32,7 @@ LANE = "model"
 _PATIENCE = 2.0
 """Seconds that a quick change waits for another one of the same visitor."""
 
-_PLAYER_TIME = (
-    "(id, seconds) => [id, document.querySelector('#stage video')?.currentTime ?? 0]"
-)
+_PLAYER_TIME = "(id, seconds) => [id, document.querySelector('#stage video')?.currentTime ?? 0]"
 
 
 class Events:
@@ -79,7 +77,12 @@ class Events:
                 show_progress="hidden",
                 api_visibility="private",
             ).then(
-                self.rest, own, everything, queue=False, show_progress="hidden", api_visibility="private"
+                self.rest,
+                own,
+                everything,
+                queue=False,
+                show_progress="hidden",
+                api_visibility="private",
             )
         quick(at.stop.click, self.stop, own)
         quick(at.pointer.expand, self.unfold, own)
@@ -173,7 +176,9 @@ class Events:
         session = self._find(session_id)
         if session.pending is not None:
             asking.withdraw(session)
-            session.tell("Too many people are waiting just now; try again in a minute.", failed=True)
+            session.tell(
+                "Too many people are waiting just now; try again in a minute.", failed=True
+            )
         return self._redraw(session)
 
     def stop(self, session_id: str | None) -> Updates:

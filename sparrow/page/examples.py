@@ -29,9 +29,13 @@ def load_examples(folder: Path = ASSETS / "examples") -> tuple[Example, ...]:
     for number, entry in enumerate(entries):
         missing = {"file", "title", "questions"} - set(entry)
         if missing:
-            raise ValueError(f"example {number}: expected the keys file, title, questions; no {missing}")
+            raise ValueError(
+                f"example {number}: expected the keys file, title, questions; no {missing}"
+            )
         path = folder / Path(entry["file"]).name
         if not path.is_file():
-            raise ValueError(f"example {number}: expected the clip {path.name} in {folder}, it is missing")
+            raise ValueError(
+                f"example {number}: expected the clip {path.name} in {folder}, it is missing"
+            )
         examples.append(Example(path, entry["title"], tuple(entry["questions"])))
     return tuple(examples)

@@ -8,21 +8,19 @@ from sparrow.page.transcript import inert
 
 
 def header_html(card: Mapping[str, object]) -> str:
-    """Say what the page does, which model runs and what that was trained on."""
+    """Say what the page does, which model runs, what that was trained on and what it cannot do."""
+    words = " ".join(str(card[key]) for key in ("trained_on", "limits") if card[key])
     return (
         "<h1>Sparrow</h1>"
         "<p>Talk with a video. Whatever an answer names is marked in every frame, in the same colour.</p>"
-        f'<p class="card"><b>{inert(str(card["name"]))}</b> {inert(str(card["trained_on"]))}</p>'
+        f'<p class="card"><b>{inert(str(card["name"]))}</b> {inert(words)}</p>'
     )
 
 
 def nouns_html(card: Mapping[str, object]) -> str:
-    """List the things that the model has words for, and its limits."""
+    """List the things that the model has words for."""
     nouns = card["nouns"]
-    limits = card["limits"]
     if not isinstance(nouns, list | tuple):
         raise TypeError(f"model card nouns: expected a list, got {type(nouns).__name__}")
     items = "".join(f"<li>{inert(str(noun))}</li>" for noun in sorted(nouns))
-    return (
-        f'<p>{inert(str(limits))}</p><ul class="nouns" aria-label="Things it has words for">{items}</ul>'
-    )
+    return f'<ul class="nouns" aria-label="Things it has words for">{items}</ul>'

@@ -66,6 +66,7 @@ def serve(
             allowed_paths=[str(sessions.root), str(ASSETS / "examples")],
             theme=_theme(),
             css_paths=[_STATIC / "page.css"],
+            js=(_STATIC / "page.js").read_text(encoding="utf-8"),
             footer_links=["api", "settings"],
             run_history=False,
             ssr_mode=False,

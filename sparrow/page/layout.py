@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import gradio as gr
-from gradio.components import Component
+from gradio.blocks import Block
 
 from sparrow.limits import Limits
 from sparrow.page.examples import Example
@@ -57,7 +57,7 @@ class Layout:
     stop: gr.Button
     delete: gr.Button
 
-    def components(self) -> list[Component]:
+    def components(self) -> list[Block]:
         """Give every component, in the order of the fields."""
         values = [getattr(self, field.name) for field in fields(self)]
         return [c for value in values for c in (value if isinstance(value, tuple) else (value,))]
@@ -69,13 +69,19 @@ def build_layout(card: Mapping[str, object], examples: Sequence[Example], limits
     gr.HTML(header_html(card), elem_id="header")
     with gr.Accordion("What it can talk about", open=False, elem_id="nouns"):
         gr.HTML(nouns_html(card))
-    status = gr.HTML(elem_id="status")
+    status = gr.HTML('<div class="status work" role="status">Connecting …</div>', elem_id="status")
     with gr.Row(elem_id="columns"):
         with gr.Column(scale=3, min_width=320):
             chooser, upload, gallery = _chooser(examples, limits)
             stage = gr.Video(
-                label="Video", show_label=False, elem_id="stage", interactive=False, autoplay=True, loop=True,
-                buttons=[], visible=False,
+                label="Video",
+                show_label=False,
+                elem_id="stage",
+                interactive=False,
+                autoplay=True,
+                loop=True,
+                buttons=[],
+                visible=False,
             )
             about = gr.HTML(elem_id="about")
             objects = gr.HTML(elem_id="objects")
@@ -100,7 +106,8 @@ def build_layout(card: Mapping[str, object], examples: Sequence[Example], limits
 def _chooser(
     examples: Sequence[Example], limits: Limits
 ) -> tuple[gr.Accordion, gr.File, gr.Gallery]:
-    with gr.Accordion("Choose a video", elem_id="chooser") as chooser:
+    # Shown once the page has its session.
+    with gr.Accordion("Choose a video", visible=False, elem_id="chooser") as chooser:
         upload = gr.File(
             label="Your video", file_types=["video"], height=130, elem_id="upload", buttons=[]
         )

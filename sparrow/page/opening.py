@@ -5,7 +5,6 @@ The path that Gradio gives is used once, to take the file into the session's fol
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     from sparrow.pipeline import Sparrow
 
 MAX_MEGABYTES = 200
-PAGE_LIMITS = Limits(max_bytes=MAX_MEGABYTES * 2**20, max_seconds=60.0, max_frames=3600, max_side=1920)
+PAGE_LIMITS = Limits(
+    max_bytes=MAX_MEGABYTES * 2**20, max_seconds=60.0, max_frames=3600, max_side=1920
+)
 """What the page takes: smaller than the library's limits, so that nobody waits long for a neighbour."""
 
 
@@ -31,7 +32,11 @@ def limits_text(limits: Limits) -> str:
     return (
         f"MP4, MOV, WebM, MKV and more · up to {limits.max_seconds:g} seconds, "
         f"{limits.max_bytes // 2**20} MB and {limits.max_frames} frames"
-        + (f" · pictures wider than {limits.max_side} pixels are scaled down" if limits.max_side else "")
+        + (
+            f" · pictures wider than {limits.max_side} pixels are scaled down"
+            if limits.max_side
+            else ""
+        )
     )
 
 
@@ -43,13 +48,7 @@ def take_upload(session: Session, upload: Path) -> Path:
     """
     taken = session.new_path("upload")
     try:
-        try:
-            os.link(upload, taken)
-        except FileNotFoundError:
-            raise
-        except OSError:  # another file system
-            shutil.copyfile(upload, taken)
-        upload.unlink()
+        shutil.move(upload, taken)
     except FileNotFoundError as error:
         session.discard(taken)
         raise SessionError("The upload did not arrive; please upload the video again.") from error
@@ -72,9 +71,7 @@ def open_upload(
 
 def open_example(sparrow: Sparrow, session: Session, example: Example) -> Iterator[None]:
     """Make the session's video of a shipped clip, and offer the questions prepared for it."""
-    yield from _open(
-        sparrow, session, example.path, example.title, example.questions, PAGE_LIMITS
-    )
+    yield from _open(sparrow, session, example.path, example.title, example.questions, PAGE_LIMITS)
 
 
 def _open(

@@ -6,7 +6,6 @@ Knows no component of the page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,9 @@ from sparrow.types import Prompt, colour_of
 
 if TYPE_CHECKING:
     from sparrow.video import Video
+
+_STILL_WIDTH = 1024
+"""Pixels; wider than the column it is shown in."""
 
 _SMALLEST_BOX = 4
 """Pixels a side; two clicks nearer than this are one point."""
@@ -35,10 +37,16 @@ def show_moment(session: Session, seconds: float) -> None:
 
 
 def click(session: Session, x: int, y: int) -> None:
-    """Add a click at pixel (x, y) of the frame shown."""
+    """Add a click at pixel (x, y) of the still.
+
+    Raises:
+        SessionError: no still is shown, or the click lies outside it.
+    """
     if session.pointing is None:
         raise SessionError("Choose a frame to point at first.")
     height, width = _video(session).size_hw
+    scale = still_scale(width)
+    x, y = x // scale, y // scale
     if not (0 <= x < width and 0 <= y < height):
         raise SessionError(f"That click is outside the picture of {width} × {height} pixels.")
     earlier = session.pointing.clicks if len(session.pointing.clicks) < 2 else ()
@@ -51,6 +59,14 @@ def clear_clicks(session: Session) -> None:
         _show(session, session.pointing.frame, ())
 
 
+def still_scale(width: int) -> int:
+    """Say how many times a frame of this width is enlarged for the still.
+
+    Gradio reports wrong places for clicks on an image that the browser enlarges, so ours never needs it.
+    """
+    return max(1, -(-_STILL_WIDTH // width))
+
+
 def prompt_of(pointing: Pointing, referent_id: int) -> Prompt:
     """Make the clicks a point, or a box if there are two that are apart.
 
@@ -61,7 +77,9 @@ def prompt_of(pointing: Pointing, referent_id: int) -> Prompt:
         raise SessionError("Click on the thing in the picture first.")
     box = _box(pointing.clicks)
     if box is None:
-        return Prompt(referent_id, pointing.frame, "point+", np.array(pointing.clicks[-1], np.float32))
+        return Prompt(
+            referent_id, pointing.frame, "point+", np.array(pointing.clicks[-1], np.float32)
+        )
     return Prompt(referent_id, pointing.frame, "box", box)
 
 
@@ -77,7 +95,9 @@ def _box(clicks: tuple[tuple[int, int], ...]) -> np.ndarray | None:
 def _show(session: Session, frame: int, clicks: tuple[tuple[int, int], ...]) -> None:
     """Write the frame with the clicks drawn on it, under a new name, so that no browser shows the old one."""
     image = Image.fromarray(_video(session).read([frame])[0])
-    _draw_clicks(image, clicks, colour_of(max(session.referents, default=0) + 1))
+    scale = still_scale(image.width)
+    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)
+    _draw_clicks(image, clicks, scale, colour_of(max(session.referents, default=0) + 1))
     still = session.new_path("frame.jpg")
     image.save(still, quality=90)
     if session.pointing is not None:
@@ -85,16 +105,20 @@ def _show(session: Session, frame: int, clicks: tuple[tuple[int, int], ...]) -> 
     session.pointing = Pointing(frame, still, clicks)
 
 
-def _draw_clicks(image: Image.Image, clicks: tuple[tuple[int, int], ...], colour: str) -> None:
+def _draw_clicks(
+    image: Image.Image, clicks: tuple[tuple[int, int], ...], scale: int, colour: str
+) -> None:
     pen = ImageDraw.Draw(image)
-    line = max(2, round(image.width / 200))
+    line = max(2, image.width // 250)
     box = _box(clicks) if clicks else None
     if box is not None:
-        pen.rectangle([*box[:2].tolist(), *(box[2:] - 1).tolist()], outline=colour, width=line)
+        x0, y0, x1, y1 = (int(edge) * scale for edge in box)
+        pen.rectangle([x0, y0, x1 - 1, y1 - 1], outline=colour, width=line)
         return
     for x, y in clicks:
-        for radius, ink in ((3 * line, "#000000"), (3 * line - 1, "#ffffff"), (2 * line, colour)):
-            pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=ink)
+        middle = ((x + 0.5) * scale, (y + 0.5) * scale)
+        for radius, ink in ((3 * line, "#000000"), (2.5 * line, "#ffffff"), (2 * line, colour)):
+            pen.circle(middle, radius, fill=ink)
 
 
 def _video(session: Session) -> Video:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
+from gradio.blocks import Block
 
 from sparrow.page.layout import Layout
 from sparrow.page.view import View
 
-Updates = dict[Component, Any]
+Updates = dict[Block, Any]
 
 
 def redraw(at: Layout, before: View | None, after: View) -> Updates:
@@ -34,7 +34,7 @@ def redraw(at: Layout, before: View | None, after: View) -> Updates:
     if new("ready"):
         hint = "Ask about the video" if after.ready else "Choose a video first"
         updates[at.question] = gr.Textbox(interactive=after.ready, placeholder=hint)
-        updates[at.chooser] = gr.Accordion(open=not after.ready)
+        updates[at.chooser] = gr.Accordion(open=not after.ready, visible=True)
         updates[at.pointer] = gr.Accordion(visible=after.ready, open=False)
     if new("ready", "busy"):
         updates[at.send] = gr.Button(interactive=after.ready, visible=not after.busy)

@@ -155,7 +155,9 @@ class Sessions:
         with self._lock:
             session = self._by_id.get(session_id or "")
         if session is None or not session.folder.is_dir():
-            raise SessionError("This session is over and its files are deleted; reload the page to start again.")
+            raise SessionError(
+                "This session is over and its files are deleted; reload the page to start again."
+            )
         os.utime(session.folder)
         return session
 
@@ -163,6 +165,7 @@ class Sessions:
         """Stop the session's work and delete its files; a session that is gone already is no error.
 
         Args:
+            session_id: what `open` gave.
             patience: seconds to wait for running work to end before its files are deleted under it.
         """
         with self._lock:

@@ -21,7 +21,9 @@ _CURSOR = '<span class="cursor">&#9613;</span>'
 def inert(text: str) -> str:
     """Make text that Markdown and HTML show literally: letters, digits and spaces stay, the rest is entities."""
     lines = (" ".join(line.split()) for line in text.strip().splitlines())
-    return "<br>".join("".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in line) for line in lines)
+    return "<br>".join(
+        "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in line) for line in lines
+    )
 
 
 def ink_on(colour: str) -> str:
@@ -67,10 +69,7 @@ def messages(exchanges: Sequence[Exchange], referents: Mapping[int, Referent]) -
 
 def _reply(exchange: Exchange) -> str:
     answer = exchange.answer
-    if answer is not None:
-        body = answer_html(answer.text, answer.referents)
-    else:
-        body = inert(exchange.text)
+    body = inert(exchange.text) if answer is None else answer_html(answer.text, answer.referents)
     if exchange.state == "working":
         return f"{body} {_CURSOR}".strip()
     lines = [body] if body else []
@@ -86,7 +85,9 @@ def _reply(exchange: Exchange) -> str:
 def _steps(answer: GroundedAnswer) -> str:
     frames = len(answer.frames)
     parts = [f"looked at {frames} frame{'s' if frames != 1 else ''}"] if frames else []
-    parts += [f"{STEP_WORDS.get(step, step)} {seconds:.1f} s" for step, seconds in answer.seconds.items()]
+    parts += [
+        f"{STEP_WORDS.get(step, step)} {seconds:.1f} s" for step, seconds in answer.seconds.items()
+    ]
     if not answer.referents:
         parts.append("nothing to show")
     return " · ".join(parts)

@@ -86,9 +86,8 @@ def _about(session: Session) -> str:
     if video is None:
         return ""
     height, width = video.size_hw
-    facts = (
-        f"{video.duration:.1f} s · {width} × {height} · {video.fps:.4g} frames a second · "
-        + ("with sound" if video.has_audio else "no sound")
+    facts = f"{video.duration:.1f} s · {width} × {height} · {video.fps:.4g} frames a second · " + (
+        "with sound" if video.has_audio else "no sound"
     )
     notes = "".join(f"<br>{inert(note)}" for note in video.notes)
     return f'<p class="about"><b>{inert(session.title)}</b> {inert(facts)}{notes}</p>'
@@ -100,7 +99,9 @@ def _objects(session: Session) -> str:
         for referent in session.referents.values()
         if referent.id in session.tracks
     ]
-    return f'<ul class="objects" aria-label="Things found so far">{"".join(rows)}</ul>' if rows else ""
+    return (
+        f'<ul class="objects" aria-label="Things found so far">{"".join(rows)}</ul>' if rows else ""
+    )
 
 
 def _object(referent: Referent, track: MaskTrack) -> str:

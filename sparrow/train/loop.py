@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from safetensors.torch import save_file
@@ -52,6 +53,7 @@ def run(task: Task, stage: Stage, out: Path) -> dict[str, float]:
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(stage.threads)
+    cv2.setNumThreads(stage.threads)
     accelerator = Accelerator(
         mixed_precision=stage.mixed_precision,
         cpu=not torch.cuda.is_available(),
@@ -177,6 +179,7 @@ def _as_drawn(batch: Any) -> Any:
 
 def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
 
 def _optimizers(task: Task, stage: Stage) -> list[torch.optim.Optimizer]:

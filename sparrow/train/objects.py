@@ -26,11 +26,10 @@ from sparrow.model.object_encoder import (
 )
 from sparrow.train.clips import Clip, bad_tracks, draw_clip, noisy_tracks, spread_frames
 from sparrow.train.stage import Stage, parse
-from sparrow.world.picture import Atlas, load_atlas
+from sparrow.world.picture import COLOURS, Atlas, load_atlas
 from sparrow.world.scene import Scene
 from sparrow.world.shapes import NAMES as SHAPES
-from sparrow.world.picture import COLOURS
-from sparrow.world.splits import VALIDATION
+from sparrow.world.splits import TRAIN, VALIDATION
 
 _WEIGHTS = {"noun": 1.0, "group": 0.2, "colour": 0.3, "size": 0.15, "motion": 0.3}
 _OBJECTNESS_WEIGHT = 0.4
@@ -188,7 +187,7 @@ class Objects:
             rng = np.random.default_rng([number, 2])
             full = rng.random() < self.settings.full_share
             self._recent[number] = self._draw(
-                number, "full" if full else "easy", float(rng.random())
+                number % TRAIN[1], "full" if full else "easy", float(rng.random())
             )
             while len(self._recent) > self.settings.window + self.settings.clips:
                 self._recent.popitem(last=False)

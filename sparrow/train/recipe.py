@@ -13,13 +13,13 @@ from sparrow.errors import SparrowError
 from sparrow.model.config import SparrowConfig
 from sparrow.train.sizes import mini_config, mini_tokenizer
 from sparrow.model.sparrow import SparrowModel
-from sparrow.train.language import LanguageTask
+from sparrow.train.language import Language
 from sparrow.train.loop import Task, run
-from sparrow.train.objects import ObjectsTask
-from sparrow.train.prompts import PromptsTask
-from sparrow.train.proposals import ProposalsTask
+from sparrow.train.objects import Objects
+from sparrow.train.prompting import Prompting
+from sparrow.train.proposals import Proposals
 from sparrow.train.stage import Stage
-from sparrow.train.tracker import TrackerTask
+from sparrow.train.tracker import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +73,10 @@ def _config(stage: Stage) -> SparrowConfig:
 
 def _task(model: SparrowModel, stage: Stage) -> Task:
     tasks = {
-        "tracker": TrackerTask,
-        "proposals": ProposalsTask,
-        "objects": ObjectsTask,
-        "language": LanguageTask,
-        "prompts": PromptsTask,
+        "tracker": Tracker,
+        "proposals": Proposals,
+        "objects": Objects,
+        "language": Language,
+        "prompting": Prompting,
     }
     return tasks[stage.task](model, stage)

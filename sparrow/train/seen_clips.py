@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 Proposals = Sequence[tuple[np.ndarray, np.ndarray]]
 _SAME_THING = 0.5  # overlap in space and time from which a track is a thing's
 _LOST = 0.04  # share of things that simulated proposals miss
+_MIN_FRAMES = 2  # a thing seen less makes no track
+_POINTED_JITTER = 0.03
 
 
 @dataclass(frozen=True)
@@ -137,21 +139,20 @@ def see_clip(
     difficulty: Literal["easy", "full"] = "full" if rng.random() < order.full_share else "easy"
     scene = Scene.sample(seed, difficulty=difficulty, atlas=atlas)
     count = llm.config.encoder.num_frames
-    views: list[View] = []
-    clip: Clip | None = None
-    for _ in range(order.views):
-        if clip is None or propose is not None:
-            offset = 0.5 if propose is None else float(rng.uniform(0.2, 0.8))
-            frames = spread_frames(scene.num_frames, count, offset)
-            clip = draw_clip(scene, frames, order.size_hw)
-        if propose is None:
-            views.append(_simulate(llm, clip, order, rng))
-        else:
-            views.append(_owned(llm.perceive(clip.frames, propose(clip.frames)), clip))
-    assert clip is not None
+    clip = draw_clip(scene, spread_frames(scene.num_frames, count), order.size_hw)
     there = np.flatnonzero((~np.isnan(clip.boxes[..., 0])).any(1))
-    near = noisy_tracks(clip.boxes[there], rng, 0.03)
-    true = _view(llm.see_tracks(clip.frames, near), there + 1)
+    true = (noisy_tracks(clip.boxes[there], rng, _POINTED_JITTER), there + 1)
+    if propose is None:
+        drawn = [_simulate(clip, order, rng) for _ in range(order.views)]
+        *views, pointed = _look(llm, clip, [*drawn, true])
+        views = [_believed(llm, view) for view in views]
+    else:
+        (pointed,) = _look(llm, clip, [true])
+        views = []
+        for _ in range(order.views):
+            frames = spread_frames(scene.num_frames, count, float(rng.uniform(0.2, 0.8)))
+            own = draw_clip(scene, frames, order.size_hw)
+            views.append(_owned(llm.perceive(own.frames, propose(own.frames)), own))
     told = [dialogue(scene, rng, order.turns) for _ in range(order.dialogues)]
     known = {*(there + 1).tolist()}
     dialogues = tuple(
@@ -159,7 +160,7 @@ def see_clip(
         for turns in told
         if all(thing in known for turn in turns for thing in turn.pointed)
     )
-    return SeenClip(seed, difficulty == "easy", tuple(views), true, dialogues)
+    return SeenClip(seed, difficulty == "easy", tuple(views), pointed, dialogues)
 
 
 @torch.inference_mode()
@@ -210,17 +211,34 @@ def load_clips(folder: Path) -> list[SeenClip]:
     return clips
 
 
-def _simulate(llm: MiniVideoLLM, clip: Clip, order: ClipOrder, rng: np.random.Generator) -> View:
-    """See the true tracks with noise, some lost, and false tracks where the encoder lets them pass."""
-    seen = (~np.isnan(clip.boxes[..., 0])).sum(1) >= llm.config.link.min_frames
+def _simulate(
+    clip: Clip, order: ClipOrder, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw noisy tracks (K, T, 4), some lost, some false, and their owners (K,)."""
+    seen = (~np.isnan(clip.boxes[..., 0])).sum(1) >= _MIN_FRAMES
     there = np.flatnonzero(seen & (rng.random(len(seen)) >= _LOST))
     false = bad_tracks(clip.boxes, order.bad, rng)
     tracks = np.concatenate([noisy_tracks(clip.boxes[there], rng, order.jitter), false])
-    view = _view(llm.see_tracks(clip.frames, tracks), np.append(there + 1, [0] * len(false)))
-    objectness = llm.object_encoder.objectness_head(torch.from_numpy(view.tokens).float())
-    keep = objectness.sigmoid().squeeze(1).numpy() >= llm.config.min_objectness
-    scores = np.where(view.owners > 0, rng.uniform(0.7, 1.0, len(keep)), rng.uniform(0.45, 0.8, len(keep)))
-    return View(view.tokens[keep], view.numbers[keep], scores[keep].astype(np.float16), view.owners[keep])
+    return tracks, np.append(there + 1, [0] * len(false))
+
+
+def _look(
+    llm: MiniVideoLLM, clip: Clip, groups: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> list[View]:
+    """Encode groups of tracks with their owners, all in one go."""
+    seen = llm.see_tracks(clip.frames, np.concatenate([tracks for tracks, _ in groups]))
+    whole = _view(seen, np.concatenate([owners for _, owners in groups]))
+    ends = np.cumsum([len(owners) for _, owners in groups])[:-1]
+    columns = (whole.tokens, whole.numbers, whole.scores, whole.owners)
+    return [View(*row) for row in zip(*(np.split(c, ends) for c in columns), strict=True)]
+
+
+def _believed(llm: MiniVideoLLM, view: View) -> View:
+    """Leave out the tracks that the encoder takes for no thing, as perceiving does."""
+    tokens = torch.from_numpy(view.tokens).float().to(llm.object_encoder.norm.weight.device)
+    sure = llm.object_encoder.objectness_head(tokens).sigmoid().squeeze(1).cpu().numpy()
+    keep = sure >= llm.config.min_objectness
+    return View(view.tokens[keep], view.numbers[keep], view.scores[keep], view.owners[keep])
 
 
 def _owned(seen: Seen, clip: Clip) -> View:

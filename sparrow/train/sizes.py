@@ -20,7 +20,7 @@ def mini_config() -> SparrowConfig:
     llm = MiniConfig(encoder=encoder_config(load_atlas()), state_width=_STATE)
     return SparrowConfig(
         sam=SamConfig(
-            image_size=192,
+            image_size=160,
             embed_dim=32,
             num_heads=1,
             stages=(1, 2, 4, 1),

@@ -24,7 +24,7 @@ class Stage:
 
     name: str
     """Folder name below the runs folder."""
-    task: Literal["tracker", "proposals", "objects", "language", "prompts"]
+    task: Literal["tracker", "proposals", "objects", "language", "prompting"]
     """The module of sparrow.train that makes batches and losses."""
     steps: int
     """Optimiser steps in all."""

@@ -5,6 +5,7 @@ Class-agnostic: images first, then longer clips, easy things before hard ones. N
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,14 @@ from sparrow.model.pixel_decoder import FramePrompt, box_map, click_map
 from sparrow.model.sam import Decoded, Memory, Prompts
 from sparrow.model.sparrow import SparrowModel
 from sparrow.model.tracking import Target, track
+from sparrow.train.losses import balanced_bce, mask_dice
 from sparrow.train.stage import Stage, parse
 from sparrow.world import splits
 from sparrow.world.cutouts import sample_cutout_clip
 from sparrow.world.picture import load_atlas
 from sparrow.world.scene import Scene
+
+logger = logging.getLogger(__name__)
 
 _BOX, _CLICK, _MASK = 0, 1, 2
 
@@ -44,7 +48,7 @@ class TrackerSettings:
     scenes: float = 0.5
     """Share of clips drawn from the world's own scenes; the others are class-agnostic cut-outs."""
     photos: str | None = None
-    """Folder of training-only pictures and photographs, see `sparrow atlas`."""
+    """Folder of training-only pictures and photographs, see `sparrow atlas`; done without if absent."""
     drop_previous: float = 0.5
     """Share of later frames that do not see the previous mask, so that memory has to speak."""
     reprompt: float = 0.2
@@ -80,7 +84,7 @@ class Tracker:
         self._steps = stage.steps
         self._settings = parse(TrackerSettings, stage.settings, f"stage {stage.name}, settings")
         self._side = model.pixel_decoder.side
-        self._photos = None if self._settings.photos is None else Path(self._settings.photos)
+        self._photos = _existing(self._settings.photos)
         self._atlas = load_atlas()
         self._validation: list[_SceneFrames] = []
 
@@ -215,6 +219,13 @@ class _SceneFrames:
         yield from self._frames[start:stop]
 
 
+def _existing(folder: str | None) -> Path | None:
+    if folder is None or Path(folder).is_dir():
+        return None if folder is None else Path(folder)
+    logger.warning("no pictures at %s: training without photographs (see sparrow atlas)", folder)
+    return None
+
+
 def frame_loss(decoded: Decoded, truth: Tensor) -> tuple[Tensor, float]:
     """Mask, overlap and presence losses of N objects in one frame; truth (N, S/2, S/2) bool."""
     present = truth.flatten(1).any(1)
@@ -230,37 +241,9 @@ def frame_loss(decoded: Decoded, truth: Tensor) -> tuple[Tensor, float]:
         overlap = (inside & truth[present]).flatten(1).sum(1)
         union = (inside | truth[present]).flatten(1).sum(1)
         iou = overlap / union
-    loss = 5 * balanced_bce(logits, target).mean() + soft_dice(logits, target).mean()
+    loss = 5 * balanced_bce(logits, target).mean() + mask_dice(logits, target, len(target))
     loss = loss + (decoded.iou[present] - iou).abs().mean() + presence_loss
     return loss, float(iou.mean())
-
-
-def balanced_bce(logits: Tensor, target: Tensor, *, inside: float = 0.7) -> Tensor:
-    """Binary cross entropy per mask, weighing object and background by themselves.
-
-    A plain mean over pixels lets small objects vanish in the background.
-
-    Args:
-        logits: (N, H, W).
-        target: (N, H, W) float in {0, 1}, each with at least one 1.
-        inside: weight of the object's pixels and a two-pixel seam around them; the rest has 1 - inside.
-
-    Returns:
-        (N,)
-    """
-    near = F.max_pool2d(target[:, None], 5, stride=1, padding=2)[:, 0]
-    far = 1 - near
-    losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    near_mean = (losses * near).sum((1, 2)) / near.sum((1, 2)).clamp(min=1)
-    far_mean = (losses * far).sum((1, 2)) / far.sum((1, 2)).clamp(min=1)
-    return inside * near_mean + (1 - inside) * far_mean
-
-
-def soft_dice(logits: Tensor, target: Tensor) -> Tensor:
-    """One less the soft Dice overlap per mask; logits and target (N, H, W), result (N,)."""
-    probability = logits.sigmoid()
-    overlap = (probability * target).sum((1, 2))
-    return 1 - (2 * overlap + 1) / (probability.sum((1, 2)) + target.sum((1, 2)) + 1)
 
 
 def _assemble(

@@ -120,7 +120,7 @@ class Backdrop:
         """Draw what has forms: overlapping leaves, blobs, bright discs, stripes, checks."""
         height, width = size_hw
         scale = np.array([width, height])
-        image = np.empty((height, width, 3), np.float32)
+        image: np.ndarray = np.empty((height, width, 3), np.float32)
         image[:] = self._colours(rng, 1)[0]
         if self.kind == "stripes":
             _stripes(image, rng, self._colours(rng, 3))
@@ -131,28 +131,28 @@ class Backdrop:
             colours = self._colours(rng, count)
             for colour in colours:
                 centre = rng.uniform(0, 1, 2) * scale
+                # Sizes of leaves follow a power law, as those of things in photographs do.
                 size = {
                     "leaves": 0.02 / rng.uniform(0.08, 1.0),
                     "blobs": rng.uniform(0.05, 0.2),
-                }.get(self.kind, rng.uniform(0.03, 0.12))
+                    "bokeh": rng.uniform(0.03, 0.12),
+                }[self.kind]
                 axes = np.maximum(size * height * rng.uniform(0.5, 1.4, 2), 1)
-                cv2.ellipse(
-                    image,
-                    (centre * 16).astype(int).tolist(),
-                    (axes * 16).astype(int).tolist(),
-                    float(rng.uniform(0, 180)),
-                    0,
-                    360,
-                    colour.tolist(),
-                    -1,
-                    cv2.LINE_AA,
-                    4,
-                )
+                _ellipse(image, centre, axes, float(rng.uniform(0, 180)), colour)
         if self.kind == "bokeh":
             image = cv2.GaussianBlur(image, (0, 0), 0.03 * height)
         elif rng.random() < 0.4:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.004, 0.015) * height)
         return image
+
+
+def _ellipse(
+    image: np.ndarray, centre: np.ndarray, axes: np.ndarray, turn: float, colour: np.ndarray
+) -> None:
+    """Draw a smooth ellipse; centre and axes (2,) pixels, turn in degrees."""
+    shift = 4  # bits of fractions of a pixel
+    at, half = ((values * 2**shift).astype(int).tolist() for values in (centre, axes))
+    cv2.ellipse(image, at, half, turn, 0, 360, colour.tolist(), -1, cv2.LINE_AA, shift)
 
 
 def _stripes(image: np.ndarray, rng: np.random.Generator, colours: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from sparrow.world.picture import Atlas, Which
 
 SHAPE_GROUP = "shape"
 _TRIES = 10
+_FRAMES_FOR_EVENTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,15 @@ class _Look:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    word: str
+    path: Path
+    enters_at: int | None = None
+    leaves_at: int | None = None
+    returns_at: int | None = None
+
+
 def cast_things(
     rng: np.random.Generator,
     rung: Rung,
@@ -255,33 +265,10 @@ def _draw_thing(
         num_frames=num_frames,
         inside=1.0 if rung.apart else 0.8,
     )
-    event = rng.random()
-    moves = word in motion.DIRECTIONS
-    last = num_frames - 1
-    enters_at = leaves_at = returns_at = None
-    if num_frames >= 16 and moves and event < rung.enters:
-        enters_at = int(rng.uniform(0.1, 0.5) * last)
-        path = motion.entering(path, word, enters_at, length, size_hw)
-    elif num_frames >= 16 and moves and event < rung.enters + rung.leaves:
-        leaves_at = int(rng.uniform(0.5, 0.9) * last)
-        path = motion.leaving(path, word, leaves_at, length, size_hw)
-    elif num_frames >= 16 and event > 1 - rung.returns:
-        leaves_at, returns_at = (
-            int(rng.uniform(0.3, 0.42) * last),
-            int(rng.uniform(0.52, 0.66) * last),
-        )
-        side = str(rng.choice(list(motion.DIRECTIONS)))
-        path = motion.returning(path, side, leaves_at, returns_at, length, size_hw)
-        word = ""
-    bend = (0.0, 0.0, 0.0)
-    if rng.random() < rung.bends:
-        bend = (
-            float(rng.uniform(0.005, 0.015 if look.group == SHAPE_GROUP else 0.03)),
-            float(rng.uniform(0.5, 1.4)),
-            float(rng.uniform(0.01, 0.05)),
-        )
+    event = _draw_event(rng, rung, word, path, length, num_frames, size_hw)
+    bend = _draw_bend(rng, rung, look)
     figure = Figure(
-        path=path,
+        path=event.path,
         length=float(length),
         depth=float(rng.uniform(0, 1)),
         flip=bool(rng.random() < 0.5) and look.group != SHAPE_GROUP,
@@ -296,13 +283,52 @@ def _draw_thing(
         size=size,
         style=look.style,
         picture_key=look.key,
-        motion=word,
+        motion=event.word,
         kind="shape" if look.group == SHAPE_GROUP else "picture",
         figure=figure,
-        enters_at=enters_at,
-        leaves_at=leaves_at,
-        returns_at=returns_at,
+        enters_at=event.enters_at,
+        leaves_at=event.leaves_at,
+        returns_at=event.returns_at,
     )
+
+
+def _draw_bend(rng: np.random.Generator, rung: Rung, look: _Look) -> tuple[float, float, float]:
+    """Perhaps let a thing deform; a shape so little that it keeps its name."""
+    if rng.random() >= rung.bends:
+        return (0.0, 0.0, 0.0)
+    most = 0.015 if look.group == SHAPE_GROUP else 0.03
+    return (
+        float(rng.uniform(0.005, most)),
+        float(rng.uniform(0.5, 1.4)),
+        float(rng.uniform(0.01, 0.05)),
+    )
+
+
+def _draw_event(
+    rng: np.random.Generator,
+    rung: Rung,
+    word: str,
+    path: Path,
+    length: float,
+    num_frames: int,
+    size_hw: tuple[int, int],
+) -> _Event:
+    """Perhaps let a thing on its way enter, leave, or leave and return."""
+    chance, last = rng.random(), num_frames - 1
+    if num_frames < _FRAMES_FOR_EVENTS:
+        return _Event(word, path)
+    if word in motion.DIRECTIONS and chance < rung.enters:
+        enters_at = int(rng.uniform(0.1, 0.5) * last)
+        return _Event(word, motion.entering(path, word, enters_at, length, size_hw), enters_at)
+    if word in motion.DIRECTIONS and chance < rung.enters + rung.leaves:
+        leaves_at = int(rng.uniform(0.5, 0.9) * last)
+        return _Event(word, motion.leaving(path, word, leaves_at, length, size_hw), None, leaves_at)
+    if chance > 1 - rung.returns:
+        gone, back = int(rng.uniform(0.3, 0.42) * last), int(rng.uniform(0.52, 0.66) * last)
+        side = str(rng.choice(list(motion.DIRECTIONS)))
+        path = motion.returning(path, side, gone, back, length, size_hw)
+        return _Event("", path, None, gone, back)
+    return _Event(word, path)
 
 
 def _crowding(thing: Thing, others: Sequence[Thing], num_frames: int) -> float:

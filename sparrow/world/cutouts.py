@@ -171,10 +171,10 @@ class _Camera:
         if self.noise > 0.5:
             canvas += np.float32(self.noise) * rng.standard_normal(canvas.shape, np.float32)
         pixels = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
-        if self.quality:
-            encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
-            pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-        return pixels
+        if not self.quality:
+            return pixels
+        encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
+        return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _layers(body: _Body, time: float, size: int, camera: _Camera, stride: float) -> list[Layer]:

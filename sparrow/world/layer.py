@@ -27,7 +27,7 @@ class Sprite:
 
     def __init__(self, rgba: np.ndarray) -> None:
         margin = max(2, math.ceil(MARGIN * max(rgba.shape[:2])))
-        padded = cv2.copyMakeBorder(rgba, *([margin] * 4), cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+        padded = np.pad(rgba, ((margin, margin), (margin, margin), (0, 0)))
         alpha = padded[..., 3:].astype(np.uint16)
         padded[..., :3] = (padded[..., :3] * alpha + 127) // 255
         self.length = float(max(rgba.shape[:2]))

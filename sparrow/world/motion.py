@@ -81,23 +81,18 @@ def draw_path(
     num_frames: int,
     inside: float,
 ) -> Path:
-    """Draw a path for a motion word, in view all the time.
+    """Draw a path for one of WORDS, in view all the time, as long as the clip.
 
-    Args:
-        rng: where randomness comes from.
-        word: one of WORDS.
-        length: pixels of the thing's longer side.
-        size_hw: of the scene.
-        num_frames: of the scene.
-        inside: how much of the half length stays inside of the frame, from 0 to 1.
+    `length` is the thing's longer side in pixels; `inside` the share of its half that stays in the
+    frame, from 0 to 1.
     """
     height, width = size_hw
     margin = np.minimum(length * 0.5 * inside, 0.45 * np.array([width, height]))
     low, high = margin, np.array([width, height]) - margin
     radius = 0.0
     if word == "circle":
-        radius = float(min(rng.uniform(0.13, 0.24) * height, 0.45 * (high - low).min()))
-        radius = max(radius, 0.09 * height)
+        wanted = min(rng.uniform(0.13, 0.24) * height, 0.45 * (high - low).min())
+        radius = max(float(wanted), 0.09 * height)
         low, high = low + radius, np.maximum(high - radius, low + radius + 1.0)
     start = rng.uniform(low, high)
     end = start.copy()
@@ -106,14 +101,15 @@ def draw_path(
         room = float(high[axis] - low[axis])
         go = room * rng.uniform(0.55, 1.0)
         begin = low[axis] + rng.uniform(0.0, room - go)
-        ends = (begin, begin + go) if word in ("right", "down") else (begin + go, begin)
-        start[axis], end[axis] = ends
-        other = 1 - axis
-        end[other] = np.clip(end[other] + rng.uniform(-0.12, 0.12) * go, low[other], high[other])
-    last = float(num_frames - 1)
+        start[axis], end[axis] = begin, begin + go
+        if word in ("left", "up"):
+            start[axis], end[axis] = begin + go, begin
+        end[1 - axis] += rng.uniform(-0.12, 0.12) * go
+        end = np.clip(end, low, high)
     rounds = rng.uniform(0.9, 1.6) * rng.choice((-1.0, 1.0)) / num_frames
+    (x0, y0), (x1, y1) = start.tolist(), end.tolist()
     return Path(
-        knots=((0.0, *map(float, start)), (last, *map(float, end))),
+        knots=((0.0, x0, y0), (num_frames - 1.0, x1, y1)),
         acceleration=float(rng.uniform(-0.35, 0.35)) if word in DIRECTIONS else 0.0,
         radius=radius,
         turns=float(rounds) if radius else 0.0,

@@ -136,7 +136,7 @@ class Scene:
             num_frames: at least 1; events (entering, leaving) need 16.
             fps: frames per second, only kept.
             size_hw: the scene's own frame, in whose pixels its paths are.
-            pictures: draw pictures that training may see, those held out, or all.
+            pictures: those that training may see, those held out, or all.
 
         Raises:
             SparrowError: an argument is out of its range, or the atlas has no such picture.
@@ -144,12 +144,9 @@ class Scene:
         if difficulty not in RUNGS:
             raise SparrowError(f'difficulty: expected "easy" or "full", got "{difficulty}"')
         if num_frames < 1 or min(size_hw) < 16 or seed < 0:
-            raise SparrowError(
-                "scene: expected a seed from 0, at least 1 frame and sides from 16 pixels,"
-                f" got seed {seed}, {num_frames} frames, {size_hw}"
-            )
-        rng = np.random.Generator(np.random.PCG64(seed))
-        rung = RUNGS[difficulty]
+            got = f"seed {seed}, {num_frames} frames, {size_hw}"
+            raise SparrowError(f"scene: expected seed >= 0, frames >= 1, sides >= 16, got {got}")
+        rng, rung = np.random.Generator(np.random.PCG64(seed)), RUNGS[difficulty]
         things = cast_things(rng, rung, atlas, pictures, num_frames=num_frames, size_hw=size_hw)
         actors = [
             _Actor(thing.figure, _sprite(rng, thing, atlas, rung.texture), index)

@@ -39,3 +39,11 @@ def test_davis_equals_the_official_numbers(golden: dict[str, np.ndarray], case: 
     j, f = measure(golden["davis.pred"], golden["davis.gt"], voids)
     np.testing.assert_array_equal(j, golden[f"davis.{case}.J"])
     np.testing.assert_array_equal(f, golden[f"davis.{case}.F"])
+
+
+def test_a_missing_object_counts_as_empty_masks(golden: dict[str, np.ndarray]) -> None:
+    given = golden["davis.pred"]
+    predictions = np.stack([given[2], given[0], np.zeros_like(given[0])])
+    j, f = measure(predictions, golden["davis.gt"], None)
+    np.testing.assert_array_equal(j, golden["davis.semi_2of3.J"])
+    np.testing.assert_array_equal(f, golden["davis.semi_2of3.F"])

@@ -111,7 +111,7 @@ def test_backward_reading_is_chunked(
 ) -> None:
     frames = Frames(9)
     whole = track(decoder, frames, [Target(1, 8, {8: BOX})])[0]
-    monkeypatch.setattr(tracking, "_CHUNK_BYTES", 3 * 48 * 80 * 3)
+    monkeypatch.setattr(tracking, "_CHUNK_BYTES", 3 * 64 * 64 * 3)
     chunked = track(decoder, Frames(9), [Target(1, 8, {8: BOX})])[0]
     assert chunked.rles == whole.rles
 

@@ -30,7 +30,7 @@ _FIRST_SEED = 4_000_000
 
 
 @dataclass(frozen=True)
-class PromptsSettings:
+class PromptingSettings:
     """What the stage draws."""
 
     clips: int = 6
@@ -68,14 +68,14 @@ class ReferentBatch:
     """(N,) int64 which key is the referent."""
 
 
-class PromptsTask:
+class Prompting:
     """Trains the PixelDecoder, text_hidden_fcs and the selector together."""
 
     parts = ("pixel_decoder.", "video_llm.text_hidden_fcs.", "selector.")
 
     def __init__(self, model: SparrowModel, stage: Stage) -> None:
         self.model = model
-        self._settings = parse(PromptsSettings, stage.settings, f"stage {stage.name}, settings")
+        self._settings = parse(PromptingSettings, stage.settings, f"stage {stage.name}, settings")
         self._tracker = Tracker(model, replace(stage, settings=self._settings.tracker))
         self._atlas = load_atlas()
         self._order = ClipOrder(

@@ -1,0 +1,142 @@
+"""The listeners without a browser: who may start what, what is sent, how Stop and errors reach the visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gradio as gr
+import pytest
+
+from sparrow.errors import VideoError
+from sparrow.page.events import Events
+from sparrow.page.examples import Example
+from sparrow.page.launch import build
+from sparrow.page.layout import Layout, build_layout
+from sparrow.page.opening import PAGE_LIMITS
+from sparrow.page.session import Session, Sessions
+from sparrow.pipeline import Sparrow
+
+
+@pytest.fixture(scope="module")
+def layout(sparrow: Sparrow, examples: tuple[Example, ...]) -> Layout:
+    with gr.Blocks():
+        return build_layout(sparrow.card, examples, PAGE_LIMITS)
+
+
+@pytest.fixture
+def events(
+    sparrow: Sparrow, sessions: Sessions, layout: Layout, examples: tuple[Example, ...]
+) -> Events:
+    return Events(sparrow, sessions, layout, examples)
+
+
+def failing() -> Iterator[None]:
+    yield
+    raise VideoError("<b>film</b>: expected at most 60 s")
+
+
+@pytest.mark.parametrize("session_id", [None, "", "guess"])
+def test_without_a_session_nothing_runs(events: Events, session_id: str | None) -> None:
+    with pytest.raises(gr.Error, match="reload the page"):
+        events.ask(session_id, "Where is the fox?")
+    with pytest.raises(gr.Error, match="reload the page"):
+        list(events.work(session_id))
+
+
+def test_a_question_without_a_video_is_refused(events: Events, sessions: Sessions) -> None:
+    session = sessions.open()
+    with pytest.raises(gr.Error, match="Choose a video first"):
+        events.ask(session.id, "Where is the fox?")
+    assert not session.busy
+
+
+def test_only_what_changed_is_sent(events: Events, layout: Layout, sessions: Sessions) -> None:
+    session = sessions.open()
+    assert layout.chat in events.rest(session.id)  # the first time everything
+    session.tell("Hello.")
+    assert list(events.rest(session.id)) == [layout.status]
+
+
+def test_errors_reach_the_visitor_escaped_and_the_session_goes_on(
+    events: Events, layout: Layout, sessions: Sessions
+) -> None:
+    session = sessions.open()
+    session.pending = failing
+    sent = []
+    with pytest.raises(gr.Error, match="&lt;b&gt;film&lt;/b&gt;: expected at most 60 s"):
+        for updates in events.work(session.id):
+            sent.append(updates)
+    assert 'role="alert"' in sent[-1][layout.status]
+    assert "<b>" not in sent[-1][layout.status]
+    assert not session.busy
+
+
+def test_one_thing_at_a_time(events: Events, sessions: Sessions) -> None:
+    session = sessions.open()
+    session.pending = failing
+    with pytest.raises(gr.Error, match="Still working"):
+        events.track(session.id)
+
+
+def test_stop_before_the_turn_comes(events: Events, sessions: Sessions) -> None:
+    session = sessions.open()
+    session.pending = failing
+    events.stop(session.id)
+    assert session.stop.is_set()
+    assert "before it began" in session.notice
+    assert list(events.work(session.id)) == []
+
+
+def test_work_that_never_got_its_turn_is_explained(events: Events, sessions: Sessions) -> None:
+    session = sessions.open()
+    session.pending = failing
+    events.rest(session.id)
+    assert "Too many people" in session.notice
+    assert not session.busy
+
+
+def test_a_page_that_goes_away_frees_the_session(events: Events, sessions: Sessions) -> None:
+    session = sessions.open()
+
+    def endless() -> Iterator[None]:
+        while True:
+            yield
+
+    session.pending = endless
+    work = events.work(session.id)
+    next(work)
+    assert session.busy
+    work.close()
+    assert not session.busy
+
+
+def test_two_visitors_see_their_own(
+    events: Events, sessions: Sessions, layout: Layout, examples: tuple[Example, ...]
+) -> None:
+    first, second = sessions.open(), sessions.open()
+    run_example(events, first)
+    events.ask(first.id, "Where is the fox?")
+    for _ in events.work(first.id):
+        pass
+    updates = events.rest(second.id)
+    assert updates[layout.chat] == []
+    assert second.video is None
+    assert first.exchanges[0].state == "done"
+
+
+def run_example(events: Events, session: Session) -> None:
+    class Chosen:
+        index = 0
+
+    events.choose(session.id, Chosen())  # type: ignore[arg-type]
+    for _ in events.work(session.id):
+        pass
+
+
+def test_only_the_intended_endpoint_is_public(
+    sparrow: Sparrow, sessions: Sessions, examples: tuple[Example, ...]
+) -> None:
+    page = build(sparrow, sessions, examples)
+    info = page.get_api_info()
+    assert list(info["named_endpoints"]) == ["/ask_video"]
+    assert info["unnamed_endpoints"] == {}
