@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from sparrow.errors import SparrowError
 from sparrow.page.launch import serve
 
 
@@ -18,13 +19,10 @@ def main() -> None:
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument("--share", action="store_true", help="public link through Gradio's tunnel")
     arguments = parser.parse_args()
-    serve(
-        model=arguments.model,
-        device=arguments.device,
-        host=arguments.host,
-        port=arguments.port,
-        share=arguments.share,
-    )
+    try:
+        serve(**vars(arguments))
+    except SparrowError as error:
+        parser.exit(1, f"sparrow: {error}\n")
 
 
 if __name__ == "__main__":

@@ -298,11 +298,11 @@ def _switches(overlaps: np.ndarray) -> tuple[int, int]:
 
 def _back_in_view(masks: np.ndarray) -> np.ndarray:
     """Mark, (T,) bool, where a thing (T, H, W) is seen after it was seen and then out of sight."""
-    seen = masks.reshape(len(masks), -1).any(axis=1)
+    seen = [bool(mask.any()) for mask in masks]
     back = np.zeros(len(seen), dtype=bool)
     missing, returned = 0, False
-    for frame in range(int(seen.argmax()), len(seen)):
-        returned = returned or (bool(seen[frame]) and missing >= GAP)
+    for frame in range(seen.index(True) if any(seen) else 0, len(seen)):
+        returned = returned or (seen[frame] and missing >= GAP)
         missing = 0 if seen[frame] else missing + 1
         back[frame] = returned and seen[frame]
     return back

@@ -99,10 +99,11 @@ def _add_ask(commands: Commands) -> None:
 def _ask(arguments: argparse.Namespace) -> None:
     from sparrow.export import write_answer_json
     from sparrow.ingest import open_video
-    from sparrow.pipeline import Sparrow
 
     video = open_video(arguments.video)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    from sparrow.pipeline import Sparrow  # torch: after what can fail at once
+
     sparrow = Sparrow.from_pretrained(arguments.model)
     answer = sparrow.chat(video).ask(arguments.question, progress=_show)
     _end_progress()
@@ -131,26 +132,20 @@ def _add_track(commands: Commands) -> None:
         metavar="X,Y",
         help="pixels on the thing, as displayed",
     )
-    parser.add_argument(
-        "--adapt",
-        type=_seconds,
-        default=0.0,
-        metavar="SECONDS",
-        help="first fine-tune the tracker on this thing for so long (15 to 30 help on real video)",
-    )
     _add_out(parser, "masks.json and annotated.mp4")
     _add_model(parser)
 
 
 def _track(arguments: argparse.Namespace) -> None:
     from sparrow.ingest import open_video
-    from sparrow.pipeline import Sparrow
     from sparrow.types import Referent, colour_of
 
     video = open_video(arguments.video)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    from sparrow.pipeline import Sparrow  # torch: after what can fail at once
+
     sparrow = Sparrow.from_pretrained(arguments.model)
-    tracks = sparrow.track(video, _prompts(arguments), adapt=arguments.adapt, progress=_show)
+    tracks = sparrow.track(video, _prompts(arguments), progress=_show)
     _end_progress()
     pointed = Referent(1, "what you pointed at", None, colour_of(1))
     _write_results(arguments.out, video, (pointed,), tracks)
@@ -217,10 +212,11 @@ def _add_bench(commands: Commands) -> None:
 
 def _bench_world(arguments: argparse.Namespace) -> None:
     from sparrow.bench import bench_world, markdown, write_report
-    from sparrow.pipeline import Sparrow
     from sparrow.world.splits import parse_seeds
 
     seeds = parse_seeds(arguments.seeds)
+    from sparrow.pipeline import Sparrow  # torch: after what can fail at once
+
     sparrow = Sparrow.from_pretrained(arguments.model)
     report = bench_world(sparrow, seeds, difficulty=arguments.difficulty, progress=_show)
     _end_progress()
@@ -280,13 +276,6 @@ def _natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    seconds = _numbers(1)(text)[0]
-    if seconds < 0:
-        raise argparse.ArgumentTypeError(f"expected seconds from 0, got {text!r}")
-    return float(seconds)
 
 
 def _numbers(count: int) -> Callable[[str], np.ndarray]:

@@ -209,7 +209,7 @@ def _encode(source: Source, out: Path, limits: Limits, work: Work) -> tuple[list
 
 def _losses(source: Source, decoder: _Decoder) -> Iterator[str]:
     if decoder.decoded < source.promised:
-        cut_off = source.promised > source.times.size
+        cut_off = source.cut_off
         what = "the file is cut off" if cut_off else "the file is damaged"
         yield f"{what}: {decoder.decoded} of {source.promised} frames could be read"
     elif not source.constant:

@@ -70,8 +70,10 @@ class Source:
     copyable: bool
     """Whether the picture's packets can be kept as they are."""
     has_audio: bool
+    cut_off: bool
+    """Whether the file ends before its index says."""
     promised: int
-    """Frames that its index promises; more than there are times where the file is cut off."""
+    """Frames that its packets and its index promise at least; an interlaced frame may take two packets."""
     notes: tuple[str, ...]
 
 
@@ -192,7 +194,8 @@ def probe(path: Path, limits: Limits, work: Work) -> Source:
         constant=constant,
         copyable=scan.orderly and progressive and mp4 and missing <= 0,
         has_audio=has_audio,
-        promised=scan.times.size + max(0, missing),
+        cut_off=missing > 0,
+        promised=(scan.times.size + max(0, missing)) // (1 if progressive else 2),
         notes=notes,
     )
 

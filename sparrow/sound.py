@@ -99,7 +99,7 @@ class EncodedSound:
         if self._begun:
             for piece in self._resampler.resample(None):
                 self._encode(piece)
-        self._file.mux(self._stream.encode(None))
+            self._file.mux(self._stream.encode(None))
         if self._damaged:
             logger.warning("%d pieces of the sound could not be decoded", self._damaged)
 

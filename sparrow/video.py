@@ -1,9 +1,9 @@
 """A normalised video file -> exact frames.
 
 Knows that the file has a constant frame rate, an even size and no rotation (ingest.py made it so),
-and nothing of models, masks or what a user uploaded. Sparse frames come through decord, the stream
-of all frames through PyAV; both give the same pixels.
-Every call opens its own reader: readers shared between threads crash or hang.
+and nothing of models, masks or what a user uploaded. PyAV reads; where its seeking fails, decord
+gives the same pixels (benchmarks/sampling.py: twice the time, ten times the memory). Every call
+opens its own reader: readers shared between threads crash or hang.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ from sparrow.errors import VideoError
 
 try:
     import decord
-except ImportError:  # no wheel for Linux on ARM and some Pythons: PyAV reads alone
+except ImportError:  # no wheel for Linux on ARM: PyAV reads alone
     decord = None
 
 if TYPE_CHECKING:
@@ -91,9 +92,13 @@ class Video:
         if not wanted:
             return np.zeros((0, *self.size_hw, 3), dtype=np.uint8)
         ascending = sorted(set(wanted))
-        frames = self._read_decord(ascending)
-        if frames is None:
+        try:
             frames = self._read_pyav(ascending)
+        except VideoError as error:
+            if decord is None:
+                raise
+            logger.warning("%s; trying decord", error)
+            frames = self._read_decord(ascending)
         if wanted == ascending:
             return frames
         return frames[np.searchsorted(ascending, wanted)]
@@ -127,27 +132,16 @@ class Video:
                 "the file was changed: open the video again"
             )
 
-    def _read_decord(self, ascending: list[int]) -> np.ndarray | None:
-        """Give the frames (n, H, W, 3), or None where decord is absent or fails on the file."""
-        if decord is None:
-            return None
+    def _read_decord(self, ascending: list[int]) -> np.ndarray:
+        """Give the same frames (n, H, W, 3) by another seeking: slower, and with ten times the memory."""
         try:
             reader = decord.VideoReader(str(self.path), num_threads=1)
-            if len(reader) != self.num_frames:
-                logger.warning(
-                    "decord counts %d frames of %d in %s, reading with PyAV",
-                    len(reader),
-                    self.num_frames,
-                    self.path.name,
-                )
-                return None
             frames: np.ndarray = reader.get_batch(ascending).asnumpy()
-        except (decord.DECORDError, RuntimeError) as error:
-            first_line = (
-                str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-            )
-            logger.warning("decord on %s: %s; reading with PyAV", self.path.name, first_line)
-            return None
+        except (decord.DECORDError, RuntimeError, IndexError) as error:
+            raise VideoError(
+                f"{self.path.name}: expected {self.num_frames} frames that can be read, "
+                "neither PyAV nor decord can; the file was changed: open the video again"
+            ) from error
         return frames
 
     def _read_pyav(self, ascending: list[int]) -> np.ndarray:
@@ -283,10 +277,13 @@ def _read_source(path: Path, timestamps: np.ndarray) -> tuple[np.ndarray, tuple[
     return times, notes
 
 
-def _opened(path: Path) -> InputContainer:
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    """Open the file for one reader; whatever FFmpeg reports until it is closed is the file's fault."""
     try:
-        return av.open(str(path))
+        with av.open(str(path)) as container:
+            yield container
     except (FFmpegError, OSError) as error:
         raise VideoError(
-            f"{path.name}: cannot be opened ({error}); open the video again"
+            f"{path.name}: cannot be read ({error.strerror}); open the video again"
         ) from error

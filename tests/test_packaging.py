@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from sparrow.cli import _parser
 from sparrow.paths import ASSETS
 
 ROOT = Path(__file__).parent.parent
@@ -172,3 +174,17 @@ def test_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "assets").symlink_to(ROOT / "assets")
     exec(compile(block, "README.md", "exec"), {})
     assert (tmp_path / "annotated.mp4").stat().st_size > 1000
+
+
+COMMANDS = re.findall(r"^(?:python -m )?sparrow ((?!-)[^#\n]+)", README, re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_readme_commands_are_understood(command: str) -> None:
+    arguments = _parser().parse_args(shlex.split(command))
+    assert callable(arguments.handler)
+
+
+def test_readme_shows_every_command() -> None:
+    shown = {command.split()[0] for command in COMMANDS}
+    assert shown >= {"world", "ask", "track", "train", "bench", "serve"}

@@ -130,12 +130,19 @@ def test_threads_read_side_by_side(long_video: Video) -> None:
     assert failures == []
 
 
-def test_without_decord_pyav_reads_alone(
-    long_video: Video, monkeypatch: pytest.MonkeyPatch
+def test_decord_steps_in_where_pyav_cannot_seek(
+    long_video: Video, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    def fail(self: Video, ascending: list[int]) -> np.ndarray:
+        raise VideoError("no way")
+
     expected = long_video.read([7, 77])
-    monkeypatch.setattr(video_module, "decord", None)
+    monkeypatch.setattr(Video, "_read_pyav", fail)
     assert np.array_equal(long_video.read([7, 77]), expected)
+    assert "trying decord" in caplog.text
+    monkeypatch.setattr(video_module, "decord", None)
+    with pytest.raises(VideoError, match="no way"):
+        long_video.read([7, 77])
 
 
 def test_iter_holds_one_frame_at_a_time(long_video: Video) -> None:
@@ -175,7 +182,7 @@ def test_load_refuses_what_ingest_did_not_write(clip: Clip, tmp_path: Path) -> N
     for name in ("av1.mp4", "ten-bit.mp4", "sound.mp4"):
         with pytest.raises(VideoError, match="use open_video"):
             load_video(clip(name))
-    with pytest.raises(VideoError, match="cannot be opened"):
+    with pytest.raises(VideoError, match="cannot be read"):
         load_video(tmp_path / "absent.mp4")
 
 

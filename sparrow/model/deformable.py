@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -163,7 +164,7 @@ class BoxHead(nn.Module):
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
         widths = [dim, hidden, hidden, 4]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         nn.init.zeros_(self.layers[-1].weight)
         nn.init.zeros_(self.layers[-1].bias)
 
@@ -177,6 +178,14 @@ def logit(share: Tensor) -> Tensor:
     """Undo a sigmoid, with both ends held off by 1e-5."""
     share = share.clamp(0, 1)
     return torch.log(share.clamp(min=1e-5) / (1 - share).clamp(min=1e-5))
+
+
+def overlap(a: Tensor, b: Tensor) -> Tensor:
+    """Give the IoU of each pair of xyxy boxes (N, 4), (N,) in [0, 1]."""
+    size = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
+    inter = size.prod(1)
+    areas = [(box[:, 2:] - box[:, :2]).clamp(min=0).prod(1) for box in (a, b)]
+    return inter / (areas[0] + areas[1] - inter).clamp(min=1e-9)
 
 
 def cell_centres(sizes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:

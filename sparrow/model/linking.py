@@ -19,6 +19,10 @@ from sparrow import boxes as boxes_of
 class LinkConfig:
     """Costs and limits of linking."""
 
+    min_proposal: float = 0.15
+    """Proposals with a lower score are ignored."""
+    max_overlap: float = 0.6
+    """Of two proposals that overlap more, the one with the lower score is ignored."""
     place_weight: float = 0.4
     """Share of place in the cost; the rest is appearance."""
     max_cost: float = 0.68
@@ -82,6 +86,18 @@ class _Open:
         before = self.boxes[seen[-2]]
         move = (box[:2] + box[2:] - before[:2] - before[2:]) / 2 / (seen[-1] - seen[-2])
         return box + np.tile(move * (frame - seen[-1]), 2)
+
+
+def distinct(boxes: np.ndarray, scores: np.ndarray, config: LinkConfig) -> np.ndarray:
+    """Choose among one frame's proposals (P, 4) those worth linking: indices, best first."""
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if scores[index] < config.min_proposal:
+            break
+        overlaps = boxes_of.iou_matrix(boxes[index][None], boxes[kept])
+        if overlaps.max(initial=0.0) <= config.max_overlap:
+            kept.append(int(index))
+    return np.array(kept, dtype=np.int64)
 
 
 def link(frames: Sequence[FrameProposals], config: LinkConfig) -> LinkedTracks:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Phi3Config, Phi3Model
 
-from sparrow.model.linking import FrameProposals, LinkConfig, LinkedTracks, link
+from sparrow.model.linking import FrameProposals, LinkConfig, LinkedTracks, distinct, link
 from sparrow.model.object_encoder import (
     ATTRIBUTES,
     NUMBERS_PER_FRAME,
@@ -91,9 +91,9 @@ class MiniVideoLLM(nn.Module):
         self.object_encoder = ObjectEncoder(config.encoder)
         self.lm = Phi3Model(_phi3_config(config, tokenizer))
         with torch.no_grad():
-            for layer in self.lm.layers:
-                for matrix in (layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight):
-                    matrix.mul_((2 * config.layers) ** -0.5)
+            for name, weight in self.lm.named_parameters():
+                if name.endswith(("o_proj.weight", "down_proj.weight")):
+                    weight.mul_((2 * config.layers) ** -0.5)
         self.bridge = ObjectBridge(config, tokenizer)
         self.pointer = AuxiliaryPointer(config.width)
         self.text_hidden_fcs = nn.Sequential(
@@ -118,18 +118,20 @@ class MiniVideoLLM(nn.Module):
         """
         pixels = self.object_encoder.prepare(frames)
         found = []
-        for index, (boxes, scores) in enumerate(proposals):
+        for index, (proposed, given) in enumerate(proposals):
+            kept = distinct(proposed, given, self.config.link)
+            boxes, scores = proposed[kept], given[kept]
             crops = self.object_encoder.crop(pixels, boxes, np.full(len(boxes), index))
             features = self.object_encoder.crop_features(crops)
             found.append(FrameProposals(boxes, scores, features.cpu().numpy()))
         tracks = link(found, self.config.link)
         objects = self.object_encoder.encode(pixels, tracks.boxes)
-        keep = (objects.objectness.sigmoid() >= self.config.min_objectness).nonzero().squeeze(1)
-        kept = keep.cpu().numpy()
+        sure = objects.objectness.sigmoid() >= self.config.min_objectness  # (K,)
+        whole = sure.cpu().numpy()
         return Seen(
-            LinkedTracks(tracks.boxes[kept], tracks.scores[kept]),
-            objects.tokens[keep],
-            objects.trajectories[keep],
+            LinkedTracks(tracks.boxes[whole], tracks.scores[whole]),
+            objects.tokens[sure],
+            objects.trajectories[sure],
         )
 
     def see_tracks(self, frames: np.ndarray, boxes: np.ndarray) -> Seen:
@@ -173,7 +175,9 @@ class MiniVideoLLM(nn.Module):
         causal = place[None] <= place[:, None]
         prefix = (place <= longest)[None] & (place <= longest)[:, None]
         mask = there[:, None, :] & (causal | prefix)[None]  # (B, S, S)
-        positions = torch.cat([place[: longest + 1].clamp(max=1), place[: total - longest - 1] + TEXT_POSITION])
+        positions = torch.cat(
+            [place[: longest + 1].clamp(max=1), place[: total - longest - 1] + TEXT_POSITION]
+        )
         output = self.lm(
             inputs_embeds=inputs,
             attention_mask=mask[:, None],
@@ -220,9 +224,7 @@ class ObjectBridge(nn.Module):
         super().__init__()
         encoder = config.encoder
         described = encoder.width + encoder.num_frames * NUMBERS_PER_FRAME + 1
-        self.mlp = nn.Sequential(
-            nn.Linear(described, 256), nn.GELU(), nn.Linear(256, config.width)
-        )
+        self.mlp = nn.Sequential(nn.Linear(described, 256), nn.GELU(), nn.Linear(256, config.width))
         self.null = nn.Parameter(torch.randn(config.width) * _INIT_STD)
         self.object_type = nn.Parameter(torch.randn(config.width) * _INIT_STD)
         self.pointed_type = nn.Parameter(torch.randn(config.width) * _INIT_STD)

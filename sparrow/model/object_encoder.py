@@ -71,7 +71,10 @@ class ObjectEncoder(nn.Module):
         self.config = config
         flat = (config.crop_side // 8) ** 2 * 128
         self.convolutions = nn.Sequential(
-            *_block(3, 32, 5, 2), *_block(32, 64, 3, 2), *_block(64, 96, 3, 1), *_block(96, 128, 3, 2)
+            *_block(3, 32, 5, 2),
+            *_block(32, 64, 3, 2),
+            *_block(64, 96, 3, 1),
+            *_block(96, 128, 3, 2),
         )
         self.appearance = nn.Linear(flat, _FEATURES)
         self.trajectory = nn.Sequential(
@@ -148,7 +151,13 @@ def trajectories(boxes: np.ndarray) -> np.ndarray:
     step = np.zeros_like(centre)
     step[:, 1:] = (centre[:, 1:] - centre[:, :-1]) * (visible[:, 1:] & visible[:, :-1])[..., None]
     seen = visible[..., None].astype(np.float32)
-    parts = [centre - 0.5, size, np.log(size) / 2 + 1, step * _DISPLACEMENT_GAIN, np.ones_like(seen)]
+    parts = [
+        centre - 0.5,
+        size,
+        np.log(size) / 2 + 1,
+        step * _DISPLACEMENT_GAIN,
+        np.ones_like(seen),
+    ]
     numbers = np.concatenate(parts, axis=-1) * seen  # (N, T, 9)
     return numbers.reshape(len(boxes), numbers.shape[1] * NUMBERS_PER_FRAME).astype(np.float32)
 

@@ -89,7 +89,11 @@ class PixelDecoder(nn.Module):
             size_hw: of the displayed frame, the unit of the prompt.
             reverse: tracking runs against the frame order.
         """
-        prompts = self._prompts(prompt or FramePrompt(), previous, size_hw)
+        if prompt is None:
+            shown = self.config.dense_prompts and previous is not None
+            prompts = Prompts.of_previous(previous) if shown else Prompts()
+        else:
+            prompts = self._prompts(prompt, previous, size_hw)
         return self.sam.step(features, prompts, memory, frame, reverse=reverse)
 
     def to_mask(self, decoded: Decoded, size_hw: tuple[int, int]) -> np.ndarray:

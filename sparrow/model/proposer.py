@@ -126,7 +126,10 @@ class Proposer(nn.Module):
             ]
             frames = np.stack([np.asarray(image) for image in resized])
         pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(self.detr.level_embed.device)
-        mean, std = pixels.new_tensor(_MEAN, dtype=torch.float32), pixels.new_tensor(_STD, dtype=torch.float32)
+        mean, std = (
+            pixels.new_tensor(_MEAN, dtype=torch.float32),
+            pixels.new_tensor(_STD, dtype=torch.float32),
+        )
         return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
 
     def forward(self, pixels: Tensor) -> Detections:
@@ -177,7 +180,9 @@ class DeformableDetr(nn.Module):
         self.query_position_embeddings = nn.Embedding(config.queries, dim)
         self.class_embed_enc = _score_head(dim)
         for head in config.score_heads:
-            self.add_module(f"class_embed_{head}", nn.ModuleList(_score_head(dim) for _ in range(layers)))
+            self.add_module(
+                f"class_embed_{head}", nn.ModuleList(_score_head(dim) for _ in range(layers))
+            )
         self.bbox_embed = nn.ModuleList(BoxHead(dim, config.box_hidden) for _ in range(layers + 1))
 
     def forward(self, maps: list[Tensor]) -> Detections:
@@ -189,7 +194,13 @@ class DeformableDetr(nn.Module):
         references = _pick(cell_boxes, best).detach()
         logits, boxes, hidden = self._decode(memory, references)
         return Detections(
-            logits, boxes.sigmoid(), references.sigmoid(), hidden, cell_logits, cell_boxes.sigmoid(), sizes
+            logits,
+            boxes.sigmoid(),
+            references.sigmoid(),
+            hidden,
+            cell_logits,
+            cell_boxes.sigmoid(),
+            sizes,
         )
 
     def _encode(self, maps: list[Tensor], sizes: tuple[tuple[int, int], ...]) -> Memory:
@@ -260,7 +271,9 @@ class DeformableDetr(nn.Module):
             name: torch.stack(
                 [
                     head(state)[..., 0]
-                    for head, state in zip(self.get_submodule(f"class_embed_{name}"), states, strict=True)
+                    for head, state in zip(
+                        self.get_submodule(f"class_embed_{name}"), states, strict=True
+                    )
                 ]
             )
             for name in self.config.score_heads

@@ -23,6 +23,8 @@ from sam2.modeling.sam.prompt_encoder import PromptEncoder
 from sam2.modeling.sam.transformer import RoPEAttention, TwoWayTransformer
 from torch import Tensor
 
+_GATE_START = 0.05
+
 Points = tuple[Tensor, Tensor]  # coordinates (B, n, 2) in model pixels; labels (B, n), see `Prompts`
 
 
@@ -55,6 +57,10 @@ class SamConfig:
     """Three candidates where no prompt or a single click leaves the mask ambiguous (SAM2's rule)."""
     dense_prompts: bool = False
     """Give a box, a click or the previous mask also as a map (S/4, S/4) through the mask-prompt path."""
+    memory_gate: bool = False
+    """Add what memory attention says to the frame's own features, by a learnt share per channel that
+    starts small, instead of replacing them: a model trained for minutes then keeps what it learnt on
+    images. SAM2 replaces."""
 
 
 class Sam(SAM2Base):
@@ -89,6 +95,8 @@ class Sam(SAM2Base):
                 multimask_max_pt_num=1,
                 use_mlp_for_obj_ptr_proj=True,
             )
+        if config.memory_gate:
+            self.memory_gate = torch.nn.Parameter(torch.full((config.dim,), _GATE_START))
 
     def _build_sam_heads(self) -> None:
         """Build the prompt encoder and the mask decoder (the package fixes widths that we configure)."""
@@ -147,9 +155,10 @@ class Sam(SAM2Base):
             presence: (B,) bool ground truth that replaces the predicted object score in training, so
                 that masks of objects not yet believed in still get their gradient.
         """
+        anchor = not memory.anchors
         pixels = self._prepare_memory_conditioned_features(
             frame_idx=frame,
-            is_init_cond_frame=not memory.anchors,
+            is_init_cond_frame=anchor,
             current_vision_feats=list(features.levels[-1:]),
             current_vision_pos_embeds=list(features.positions[-1:]),
             feat_sizes=list(features.sizes[-1:]),
@@ -157,7 +166,10 @@ class Sam(SAM2Base):
             num_frames=1 << 30,
             track_in_reverse=reverse,
         )
-        decoded = self._decode(pixels, features, prompts, not memory.anchors, presence)
+        if self.config.memory_gate and not anchor:
+            own = features.maps()[-1] + self.no_mem_embed.view(1, -1, 1, 1)
+            pixels = own + self.memory_gate.view(1, -1, 1, 1) * pixels
+        decoded = self._decode(pixels, features, prompts, anchor, presence)
         stored, positions = self._encode_new_memory(
             current_vision_feats=list(features.levels),
             feat_sizes=list(features.sizes),
@@ -241,6 +253,23 @@ class Prompts:
     """(B, n, D) projected [SEG] states, after the points (official order: text last)."""
     dense: Tensor | None = None
     """(B, 1, S/4, S/4) in [0, 1]: coverage of the box, a bump at the click, or the previous mask."""
+
+    @classmethod
+    def of_previous(cls, logits: Tensor) -> Prompts:
+        """Point at objects by their masks in the neighbouring frame, as boxes and as maps.
+
+        Args:
+            logits: (B, 1, S/4, S/4) of that frame; an object without a mask there is not pointed at.
+        """
+        inside = logits[:, 0] > 0
+        corners, seen = [], inside.flatten(1).any(1)
+        for axis, size in ((1, logits.shape[-1]), (2, logits.shape[-2])):
+            line = inside.any(axis).float()  # (B, size)
+            corners.append(torch.stack([line.argmax(1), size - line.flip(1).argmax(1)], 1))
+        points = 4.0 * torch.stack(corners, 2)  # (B, corner, xy)
+        labels = torch.tensor([[2, 3]], dtype=torch.int32, device=logits.device)
+        labels = torch.where(seen[:, None], labels, -torch.ones_like(labels))
+        return cls((points, labels), None, logits.sigmoid())
 
     def embed(self, encoder: PromptEncoder, batch: int) -> tuple[Tensor, Tensor]:
         """Give sparse (B, n, D) and dense (B, D, S/16, S/16) prompt embeddings."""

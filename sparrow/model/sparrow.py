@@ -74,10 +74,10 @@ class SparrowModel(nn.Module):
         scores = conversation.seen.tracks.scores
         if not len(scores):
             return None
-        logits = self.selector(
+        judged = self.selector(
             box_state[None], conversation.object_keys, torch.from_numpy(scores).to(box_state.device)
         )
-        return int(logits[0].argmax())
+        return int(judged.logits[0].argmax())
 
     def card(self) -> dict[str, Any]:
         """Say what the model is and can talk about."""

@@ -54,7 +54,9 @@ class WordTokenizer:
         self._words = {index: word for word, index in self._ids.items()}
         missing = [token for token in SPECIALS if token not in self._ids]
         if missing:
-            raise ModelError(f"tokenizer: special tokens {missing} are missing; expected {SPECIALS}")
+            raise ModelError(
+                f"tokenizer: special tokens {missing} are missing; expected {SPECIALS}"
+            )
 
     @classmethod
     def from_words(cls, words: Iterable[str]) -> WordTokenizer:
@@ -128,7 +130,9 @@ class WordTokenizer:
         position = 0
         for start, end in sorted(spans):
             if not position <= start < end <= len(text):
-                raise ValueError(f"phrase span ({start}, {end}): overlaps another or leaves the text")
+                raise ValueError(
+                    f"phrase span ({start}, {end}): overlaps another or leaves the text"
+                )
             ids += self.encode(text[position:start])
             ids += [marks[0], *self.encode(text[start:end]), *marks[1:]]
             position = end
@@ -157,7 +161,9 @@ class WordTokenizer:
             else:
                 written += text.feed(index)
                 span = None
-        return ParsedAnswer(written, tuple(p for p in phrases if p.box is not None or p.seg is not None))
+        return ParsedAnswer(
+            written, tuple(p for p in phrases if p.box is not None or p.seg is not None)
+        )
 
 
 class Detokenizer:

@@ -5,7 +5,7 @@ Knows the model only through `Chat` and `Sparrow.track`, and no component of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from sparrow.errors import Cancelled, SparrowError
@@ -105,22 +105,22 @@ def track_pointed(sparrow: Sparrow, session: Session) -> Iterator[None]:
     session.prompts[prompt.referent_id] = prompt
     session.attached = (*session.attached, prompt.referent_id)
     _know(session)
-    yield from make_results(session)
+    drawn = yield from make_results(session)
     stopped = "" if tracks[0].complete else "Stopped: the track is partial. "
-    session.tell(
-        f"{stopped}Object {prompt.referent_id} is marked in the video; you can ask about it."
-    )
+    marked = "is marked in the video" if drawn else "is known, but not drawn"
+    session.tell(f"{stopped}Object {prompt.referent_id} {marked}; you can ask about it.")
     yield
 
 
-def make_results(session: Session) -> Iterator[None]:
-    """Write the annotated video and the masks of all referents so far; the last ones are deleted.
+def make_results(session: Session) -> Generator[None, None, bool]:
+    """Write the annotated video and the masks of all referents so far; the earlier ones are deleted.
 
-    Stop leaves the earlier results as they are.
+    Returns:
+        False if Stop was pressed again: the earlier results stay as they are.
     """
     video, before = session.video, session.results
     if video is None:
-        return
+        return False
     session.stop.clear()  # it has done its work, the partial result is to be seen
     referents = [session.referents[i] for i in session.tracks]
     tracks = list(session.tracks.values())
@@ -136,17 +136,21 @@ def make_results(session: Session) -> Iterator[None]:
     except Cancelled:
         session.discard(annotated)
         session.discard(masks)
-        return
+        return False
     session.results = Results(annotated, masks)
     if before is not None:
         session.discard(before.annotated)
         session.discard(before.masks)
+    return True
 
 
 def _finish(session: Session, exchange: Exchange, answer: GroundedAnswer) -> None:
     exchange.answer = answer
     exchange.text = answer.text
-    exchange.state = "done" if answer.complete else "stopped"
+    if answer.complete:
+        exchange.state = "done"
+    else:
+        exchange.state = "stopped" if session.stop.is_set() else "cut"
     _know(session)
 
 

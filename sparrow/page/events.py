@@ -6,14 +6,16 @@ Long work of all visitors takes turns in one lane. A listener that starts some l
 
 from __future__ import annotations
 
-import html
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import gradio as gr
+from gradio.events import Dependency
 
 from sparrow.errors import Cancelled, SparrowError
 from sparrow.page import asking, opening, pointing
@@ -21,16 +23,29 @@ from sparrow.page.examples import Example
 from sparrow.page.layout import Layout
 from sparrow.page.redraw import Updates, redraw
 from sparrow.page.session import Session, SessionError, Sessions, Task
-from sparrow.page.view import View, view
+from sparrow.page.view import View, notice_html, view
 
 if TYPE_CHECKING:
     from sparrow.pipeline import Sparrow
 
+logger = logging.getLogger(__name__)
+
 LANE = "model"
 """The queue's group for everything that computes: one at a time."""
 
+MAX_WORKING = 8
+"""Visitors whose work is being done or waits; who comes later is asked to try again."""
+
 _PATIENCE = 2.0
 """Seconds that a quick change waits for another one of the same visitor."""
+
+_BUSY = "Still working on your last request: wait for it, or press Stop."
+
+_FULL = "Sparrow is busy: too many people are waiting just now. Please try again in a minute."
+
+_BROKEN = (
+    "Something broke on our side, and is written in the log. Your video is still here: try again."
+)
 
 _PLAYER_TIME = "(id, seconds) => [id, document.querySelector('#stage video')?.currentTime ?? 0]"
 
@@ -59,31 +74,14 @@ class Events:
             show_progress="hidden",
             api_visibility="private",
         )
-        starts = [
+        for start in (
             quick(at.upload.upload, self.upload, [*own, at.upload]),
             quick(at.examples.select, self.choose, own),
             quick([at.question.submit, at.send.click], self.ask, [*own, at.question]),
             quick(at.track.click, self.track, own),
-        ]
-        for index, button in enumerate(at.suggestions):
-            starts.append(quick(button.click, partial(self.suggest, index), own))
-        for start in starts:
-            start.success(
-                self.work,
-                own,
-                everything,
-                concurrency_id=LANE,
-                concurrency_limit=1,
-                show_progress="hidden",
-                api_visibility="private",
-            ).then(
-                self.rest,
-                own,
-                everything,
-                queue=False,
-                show_progress="hidden",
-                api_visibility="private",
-            )
+            *(quick(b.click, partial(self.suggest, i), own) for i, b in enumerate(at.suggestions)),
+        ):
+            self._then_work(start)
         quick(at.stop.click, self.stop, own)
         quick(at.pointer.expand, self.unfold, own)
         quick(at.moment.click, self.moment, [*own, at.seconds], js=_PLAYER_TIME)
@@ -94,6 +92,19 @@ class Events:
         quick(at.delete.click, self.delete, own)
         quick(page.load, self.arrive, None)
         page.unload(self.leave)
+
+    def _then_work(self, start: Dependency) -> None:
+        """After a listener that left work with the session, do that work in its turn."""
+        own, everything = [self._layout.session_id], self._layout.components()
+        start.success(
+            self.work,
+            own,
+            everything,
+            concurrency_id=LANE,
+            concurrency_limit=1,
+            show_progress="hidden",
+            api_visibility="private",
+        )
 
     def arrive(self, request: gr.Request) -> Updates:
         """Open a session for a page that was loaded."""
@@ -136,11 +147,16 @@ class Events:
             exchange = asking.begin_question(session, question)
             return lambda: asking.answer_question(session, exchange)
 
-        return {**self._start(session_id, start), self._layout.question: ""}
+        return self._start(session_id, start, {self._layout.question: ""})
 
     def suggest(self, index: int, session_id: str | None) -> Updates:
         """Ask the question that a button shows."""
-        return self.ask(session_id, view(self._find(session_id)).suggestions[index])
+
+        def start(session: Session) -> Task:
+            exchange = asking.begin_question(session, view(session).suggestions[index])
+            return lambda: asking.answer_question(session, exchange)
+
+        return self._start(session_id, start)
 
     def track(self, session_id: str | None) -> Updates:
         """Have what the clicks point at followed."""
@@ -151,44 +167,37 @@ class Events:
 
     def work(self, session_id: str | None) -> Iterator[Updates]:
         """Do the session's pending work, showing each step."""
-        session = self._find(session_id)
-        error: SparrowError | None = None
+        try:
+            session = self._sessions.get(session_id)
+        except SessionError as error:
+            yield self._refuse(None, error)
+            return
         with session.lock:
             task, session.pending = session.pending, None
-            if task is None:  # stopped while it waited
-                return
             try:
-                for _ in task():
+                for _ in task() if task is not None else ():
                     yield self._redraw(session)
             except Cancelled:
                 session.tell("Stopped.")
-            except SparrowError as caught:
-                error = caught
+            except SparrowError as error:
                 session.tell(str(error), failed=True)
+            except Exception:  # a defect of ours: say so, rather than have Gradio cover the chat
+                logger.exception("work of a session broke")
+                session.tell(_BROKEN, failed=True)
             finally:
                 session.status = None
         yield self._redraw(session)
-        if error is not None:
-            raise gr.Error(html.escape(str(error)))
-
-    def rest(self, session_id: str | None) -> Updates:
-        """Show the session as it is after work, also after work that broke or never got its turn."""
-        session = self._find(session_id)
-        if session.pending is not None:
-            asking.withdraw(session)
-            session.tell(
-                "Too many people are waiting just now; try again in a minute.", failed=True
-            )
-        return self._redraw(session)
 
     def stop(self, session_id: str | None) -> Updates:
         """Stop the work within a word or a frame, or before it begins."""
-        session = self._find(session_id)
-        session.stop.set()
-        if session.pending is not None:
-            asking.withdraw(session)
-            session.tell("Stopped before it began.")
-        return self._redraw(session)
+
+        def stop(session: Session) -> None:
+            session.stop.set()
+            if session.pending is not None:
+                asking.withdraw(session)
+                session.tell("Stopped before it began.")
+
+        return self._at_once(session_id, stop)
 
     def unfold(self, session_id: str | None) -> Updates:
         """Show a frame to point at when the visitor opens that part of the page."""
@@ -224,37 +233,56 @@ class Events:
 
         return self._change(session_id, change)
 
-    def _start(self, session_id: str | None, start: Callable[[Session], Task]) -> Updates:
-        """Leave long work with the session, unless some is going on."""
-        session = self._find(session_id)
-        if session.busy:
-            raise gr.Error("Still working on your last request: wait for it, or press Stop.")
-        session.stop.clear()
-        session.notice = ""
+    def _start(
+        self,
+        session_id: str | None,
+        start: Callable[[Session], Task],
+        also: Updates | None = None,
+    ) -> Updates:
+        """Leave long work with the session, unless some is going on; `also` is sent if it was left."""
+        session = None
         try:
+            session = self._sessions.get(session_id)
+            if session.busy:
+                raise SessionError(_BUSY)
+            if self._sessions.working() >= MAX_WORKING:
+                raise SessionError(_FULL)
+            session.stop.clear()
+            session.tell("")
             session.pending = start(session)
         except SparrowError as error:
-            raise gr.Error(html.escape(str(error))) from error
-        return self._redraw(session)
+            return self._refuse(session, error)
+        return {**self._redraw(session), **(also or {})}
 
     def _change(self, session_id: str | None, change: Callable[[Session], None]) -> Updates:
         """Change the session in no time, unless long work is going on."""
-        session = self._find(session_id)
-        if not session.lock.acquire(timeout=_PATIENCE):
-            raise gr.Error("Still working on your last request: wait for it, or press Stop.")
+
+        def locked(session: Session) -> None:
+            if not session.lock.acquire(timeout=_PATIENCE):
+                raise SessionError(_BUSY)
+            try:
+                change(session)
+            finally:
+                session.lock.release()
+
+        return self._at_once(session_id, locked)
+
+    def _at_once(self, session_id: str | None, change: Callable[[Session], None]) -> Updates:
+        """Change the session, whatever goes on in it."""
+        session = None
         try:
+            session = self._sessions.get(session_id)
             change(session)
         except SparrowError as error:
-            raise gr.Error(html.escape(str(error))) from error
-        finally:
-            session.lock.release()
+            return self._refuse(session, error)
         return self._redraw(session)
 
-    def _find(self, session_id: str | None) -> Session:
-        try:
-            return self._sessions.get(session_id)
-        except SessionError as error:
-            raise gr.Error(html.escape(str(error))) from error
+    def _refuse(self, session: Session | None, error: SparrowError) -> Updates:
+        """Say why something was not done; in the status line: Gradio's own error covers the chat."""
+        status = notice_html(str(error), failed=True)
+        if session is not None and session in self._shown:
+            self._shown[session] = replace(self._shown[session], status=status)
+        return {self._layout.status: status}
 
     def _redraw(self, session: Session) -> Updates:
         after = view(session)

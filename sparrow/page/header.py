@@ -9,7 +9,8 @@ from sparrow.page.transcript import inert
 
 def header_html(card: Mapping[str, object]) -> str:
     """Say what the page does, which model runs, what that was trained on and what it cannot do."""
-    words = " ".join(str(card[key]) for key in ("trained_on", "limits") if card[key])
+    trained_on = str(card["trained_on"]).rstrip(".")
+    words = f"was trained on {trained_on}. {card['limits']}" if trained_on else str(card["limits"])
     return (
         "<h1>Sparrow</h1>"
         "<p>Talk with a video. Whatever an answer names is marked in every frame, in the same colour.</p>"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from sparrow.page.api import add_api
-from sparrow.page.events import LANE, Events
+from sparrow.page.events import LANE, MAX_WORKING, Events
 from sparrow.page.examples import Example, load_examples
 from sparrow.page.layout import build_layout
 from sparrow.page.opening import PAGE_LIMITS
@@ -19,8 +19,8 @@ from sparrow.paths import ASSETS, home
 if TYPE_CHECKING:
     from sparrow.pipeline import Sparrow
 
-MAX_WAITING = 8
-"""Requests in the queue; who comes later is told that the page is busy."""
+MAX_QUEUE = 2 * MAX_WORKING
+"""Requests that Gradio queues; above what the page admits, so only programs that call the API meet it."""
 
 _STATIC = Path(__file__).parent / "static"
 _FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
@@ -33,7 +33,7 @@ def build(sparrow: Sparrow, sessions: Sessions, examples: Sequence[Example]) -> 
         layout = build_layout(sparrow.card, examples, PAGE_LIMITS)
         Events(sparrow, sessions, layout, examples).wire(page)
         add_api(sparrow, sessions, LANE)
-    return page.queue(max_size=MAX_WAITING)
+    return page.queue(max_size=MAX_QUEUE)
 
 
 def serve(

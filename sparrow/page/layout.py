@@ -15,7 +15,7 @@ from sparrow.page.opening import limits_text
 from sparrow.page.transcript import inert
 from sparrow.video import load_video
 
-MAX_SUGGESTIONS = 4
+MAX_SUGGESTIONS = 5
 
 _EMPTY_CHAT = (
     "**Ask about the video.** Things named in an answer get the colour of their mask in the video."
@@ -117,7 +117,7 @@ def _chooser(
             [(_poster(example), example.title) for example in examples],
             label="Example clips",
             show_label=False,
-            columns=4,
+            columns=5,
             height="auto",
             object_fit="cover",
             allow_preview=False,

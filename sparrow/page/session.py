@@ -46,7 +46,8 @@ class Exchange:
     text: str = ""
     """The words streamed so far."""
     answer: GroundedAnswer | None = None
-    state: Literal["working", "done", "stopped", "failed"] = "working"
+    state: Literal["working", "done", "stopped", "cut", "failed"] = "working"
+    """Stopped by the visitor; cut by the model, which found no end."""
 
 
 @dataclass
@@ -160,6 +161,11 @@ class Sessions:
             )
         os.utime(session.folder)
         return session
+
+    def working(self) -> int:
+        """Count the sessions with work going on or waiting."""
+        with self._lock:
+            return sum(session.busy for session in self._by_id.values())
 
     def delete(self, session_id: str | None, *, patience: float = 30.0) -> None:
         """Stop the session's work and delete its files; a session that is gone already is no error.

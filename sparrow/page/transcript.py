@@ -15,6 +15,11 @@ Message = dict[str, str]
 
 STEP_WORDS = {"read": "reading the video", "answer": "answering", "track": "tracking"}
 """What the pipeline calls its steps, in words for visitors."""
+_ENDINGS = {
+    "stopped": "Stopped: this result is partial.",
+    "cut": "This answer was cut off.",
+    "failed": "This question could not be answered.",
+}
 _CURSOR = '<span class="cursor">&#9613;</span>'
 
 
@@ -73,10 +78,8 @@ def _reply(exchange: Exchange) -> str:
     if exchange.state == "working":
         return f"{body} {_CURSOR}".strip()
     lines = [body] if body else []
-    if exchange.state == "stopped":
-        lines.append('<span class="partial">Stopped&#58; this result is partial&#46;</span>')
-    if exchange.state == "failed":
-        lines.append('<span class="partial">This question could not be answered&#46;</span>')
+    if exchange.state in _ENDINGS:
+        lines.append(f'<span class="partial">{inert(_ENDINGS[exchange.state])}</span>')
     if answer is not None:
         lines.append(f'<span class="steps">{inert(_steps(answer))}</span>')
     return "<br>".join(lines)

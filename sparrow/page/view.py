@@ -61,13 +61,18 @@ def view(session: Session) -> View:
     )
 
 
+def notice_html(notice: str, *, failed: bool) -> str:
+    """Write the status line while nothing is being done; an error is announced to screen readers."""
+    kind, role = ("error", "alert") if failed else ("idle", "status")
+    return f'<div class="status {kind}" role="{role}">{inert(notice)}</div>'
+
+
 def _status(session: Session) -> str:
     if session.status is not None:
         return _working(session.status)
     if session.pending is not None:
         return '<div class="status work" role="status">Waiting for a free place …</div>'
-    kind, role = ("error", "alert") if session.failed else ("idle", "status")
-    return f'<div class="status {kind}" role="{role}">{inert(session.notice)}</div>'
+    return notice_html(session.notice, failed=session.failed)
 
 
 def _working(progress: Progress) -> str:

@@ -73,15 +73,16 @@ def bad_tracks(boxes: np.ndarray, count: int, rng: np.random.Generator) -> np.nd
             track = _displaced(first, str(way), rng)
         elif way == "union":
             track = np.concatenate(
-                [np.minimum(first[:, :2], second[:, :2]), np.maximum(first[:, 2:], second[:, 2:])], 1
+                [np.minimum(first[:, :2], second[:, :2]), np.maximum(first[:, 2:], second[:, 2:])],
+                1,
             )
         else:
             track = np.concatenate([first[: frames // 2], second[frames // 2 :]])
         track = np.clip(track, 0, 1)
         seen = ~np.isnan(track[:, 0])
-        if seen.sum() >= 2 and (track[seen, 2:] - track[seen, :2]).min() > 0.02:
-            if _best_overlap(track, boxes) < 0.45:
-                found.append(track)
+        large = seen.sum() >= 2 and (track[seen, 2:] - track[seen, :2]).min() > 0.02
+        if large and _best_overlap(track, boxes) < 0.45:
+            found.append(track)
     return np.array(found, dtype=np.float32).reshape(-1, frames, 4)
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from sparrow.model.mini import MiniVideoLLM, Reading
+from sparrow.model.mini import Reading
+from sparrow.model.sparrow import SparrowModel
 from sparrow.train.seen_clips import (
     ClipOrder,
     EncodedDialogue,
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _BOX_WEIGHT = 0.5
 _POINTER_WEIGHT = 0.5
+_CANDIDATES = 4  # times as many dialogues are drawn as a step takes
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,11 @@ class Language:
         "selector.",
     )
 
-    def __init__(self, model: nn.Module, stage: Stage) -> None:
+    def __init__(self, model: SparrowModel, stage: Stage) -> None:
         self.model = model
         self.settings = parse(LanguageSettings, stage.settings, f"stage {stage.name} settings")
-        self._llm: MiniVideoLLM = model.video_llm
+        self._llm = model.video_llm
+        self._selector = model.selector
         self._clips = self._seen("train", self.settings.first_seed, self.settings.clips)
         held = self._seen("validation", VALIDATION[0], self.settings.validation_clips)
         self._validation = {
@@ -108,13 +111,17 @@ class Language:
         }
 
     def batch(self, index: int) -> LanguageBatch:
-        """Draw a step's dialogues, objects shuffled."""
+        """Draw a step's dialogues, of similar length to save padding, objects shuffled."""
         rng = np.random.default_rng([index, 4])
-        chosen = rng.integers(len(self._clips), size=self.settings.dialogues_per_step)
+        count = self.settings.dialogues_per_step
+        chosen = rng.integers(len(self._clips), size=_CANDIDATES * count)
         pairs = []
         for number in chosen:
             clip = self._clips[number]
             pairs.append((clip, clip.dialogues[rng.integers(len(clip.dialogues))]))
+        pairs.sort(key=lambda pair: len(pair[1].ids))
+        start = count * int(rng.integers(_CANDIDATES))
+        pairs = pairs[start : start + count]
         return self._collate(pairs, rng)
 
     def loss(self, batch: LanguageBatch, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -201,7 +208,7 @@ class Language:
         keys = self._llm.keys(reading.states[:, 1 : 1 + longest], inputs)[rows]  # (M, K, 2 W)
         scores = torch.from_numpy(batch.scores).to(states.device)[rows]
         there = torch.from_numpy(_there(batch)).to(states.device)[rows]
-        logits = self.model.selector(states[:, None], keys, scores, there)[:, 0]
+        logits = self._selector(states, keys, scores, valid=there).logits  # (M, K)
         return logits, torch.from_numpy(batch.boxes[:, 2]).to(states.device)
 
     def _collate(

@@ -84,9 +84,14 @@ def run(task: Task, stage: Stage, out: Path) -> dict[str, float]:
         progress.collect({"loss": float(loss.detach()), **logs})
         if progress.step % stage.log_every == 0:
             progress.write("train")
-        if progress.step % stage.validate_every == 0 or progress.step == stage.steps:
+        if progress.step % stage.validate_every == 0 or progress.step == last_step(stage):
             _checkpoint(task, progress, accelerator, out)
     return progress.best
+
+
+def last_step(stage: Stage) -> int:
+    """Give the number of steps after which a stage's run ends."""
+    return stage.steps if stage.stop_after is None else stage.stop_after
 
 
 class _Step(nn.Module):
@@ -151,7 +156,7 @@ class _Batches(Dataset[Any]):
         self._task = task
         self._start = start
         self._offset = stage.seed * 10_000_000
-        self._count = stage.steps - start
+        self._count = max(0, last_step(stage) - start)
 
     def __len__(self) -> int:
         return self._count

@@ -14,6 +14,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou, generalized_box_iou
 
+from sparrow.model.deformable import overlap
+
 _DICE_SCALE = 1000.0
 
 
@@ -35,9 +37,9 @@ def mask_dice(logits: Tensor, target: Tensor, num_masks: float) -> Tensor:
     known = target >= 0
     predicted = (logits.sigmoid() * known).flatten(1) / _DICE_SCALE
     wanted = (target * known).flatten(1)
-    overlap = 2 * (predicted * wanted).sum(1)
+    both = 2 * (predicted * wanted).sum(1)
     total = predicted.sum(1) + (wanted / _DICE_SCALE).sum(1)
-    return (1 - (overlap + 1e-6) / (total + 1e-6)).sum() / (num_masks + 1e-8)
+    return (1 - (both + 1e-6) / (total + 1e-6)).sum() / (num_masks + 1e-8)
 
 
 def balanced_bce(logits: Tensor, target: Tensor, *, inside: float = 0.7) -> Tensor:
@@ -68,23 +70,17 @@ def box_l1(predicted: Tensor, target: Tensor) -> Tensor:
 
 def box_giou(predicted: Tensor, target: Tensor) -> Tensor:
     """Give 1 - generalised IoU per pair, (N,), for xyxy boxes (N, 4)."""
-    inter, union, hull = _overlap(predicted, target)
-    return 1 - (inter / union - (hull - union) / hull)
-
-
-def pair_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Give the IoU of each pair of xyxy boxes (N, 4), (N,) in [0, 1]."""
-    inter, union, _ = _overlap(a, b)
-    return inter / union
-
-
-def _overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give areas of intersection, union and hull of xyxy boxes (N, 4), (N,) each, never 0."""
-    inter = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
-    hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).clamp(min=0)
-    inter_area = inter.prod(1)
-    union = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - inter_area
-    return inter_area, union.clamp(min=1e-9), hull.prod(1).clamp(min=1e-9)
+    meet = (
+        torch.minimum(predicted[:, 2:], target[:, 2:])
+        - torch.maximum(predicted[:, :2], target[:, :2])
+    ).clamp(min=0)
+    span = torch.maximum(predicted[:, 2:], target[:, 2:]) - torch.minimum(
+        predicted[:, :2], target[:, :2]
+    )
+    inter, hull = meet.prod(1), span.clamp(min=0).prod(1)
+    union = sum((box[:, 2:] - box[:, :2]).prod(1) for box in (predicted, target)) - inter
+    gap = (hull - union) / hull.clamp(min=1e-9)
+    return 1 - inter / union.clamp(min=1e-9) + gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +90,7 @@ class SelectionLoss:
     choice: Tensor
     """Scalar: cross entropy of the judgements."""
     box: Tensor
-    """Scalar: L1 + 1 - GIoU of the boxes of good proposals; 0 without regressed boxes."""
+    """Scalar: mean L1 + 1 - GIoU of the boxes of good valid proposals; 0 without regressed boxes."""
     targets: Tensor
     """(R, P) 1 where a proposal overlaps the referent."""
 
@@ -122,18 +118,20 @@ def selection(
         regressed: (R, P, 4) xyxy boxes that a head made of each proposal.
     """
     there = truth.isfinite().all(1)
-    overlap = box_iou(truth.nan_to_num(), boxes)  # (R, P)
-    good = (overlap >= min_iou) & there[:, None] & valid
+    shared = box_iou(truth.nan_to_num(), boxes)  # (R, P)
+    good = (shared >= min_iou) & there[:, None]
     targets = good.to(logits.dtype)
-    judged = logits[:, valid]
-    if judged.numel():
-        choice = F.binary_cross_entropy_with_logits(judged, targets[:, valid])
-    else:
-        choice = logits.new_zeros(())
+    choice = logits.new_zeros(())
+    if valid.any() and len(logits):
+        choice = F.binary_cross_entropy_with_logits(logits[:, valid], targets[:, valid])
     box = logits.new_zeros(())
-    if regressed is not None and good.any():
-        wanted = truth[:, None].expand_as(regressed)[good]
-        box = box_l1(regressed[good], wanted).mean() / 4 + box_giou(regressed[good], wanted).mean()
+    usable = good & valid
+    if regressed is not None and usable.any():
+        wanted = truth[:, None].expand_as(regressed)[usable]
+        found = regressed[usable]
+        # Each referent counts the same, however many good proposals it has.
+        share = (usable / usable.sum(1, keepdim=True).clamp(min=1) / usable.any(1).sum())[usable]
+        box = ((box_l1(found, wanted) / 4 + box_giou(found, wanted)) * share).sum()
     return SelectionLoss(choice, box, targets)
 
 
@@ -183,13 +181,15 @@ def match(
     pairs = []
     for score, found, wanted in zip(positive - negative, boxes, targets, strict=True):
         apart = torch.cdist(found, wanted, p=1)
-        overlap = generalized_box_iou(_corners(found), _corners(wanted))
-        cost = costs.l1 * apart + costs.score * score[:, None] - costs.giou * overlap
+        alike = generalized_box_iou(_corners(found), _corners(wanted))
+        cost = costs.l1 * apart + costs.score * score[:, None] - costs.giou * alike
         worst = torch.finfo(cost.dtype).max
         finite = torch.nan_to_num(cost, nan=worst, posinf=worst, neginf=worst).cpu().numpy()
         rows, columns = linear_sum_assignment(finite)
         device = boxes.device
-        pairs.append((torch.as_tensor(rows, device=device), torch.as_tensor(columns, device=device)))
+        pairs.append(
+            (torch.as_tensor(rows, device=device), torch.as_tensor(columns, device=device))
+        )
     return pairs
 
 
@@ -220,8 +220,8 @@ def set_loss(
     count = max(1, sum(len(t) for t in targets))
     goal = torch.zeros_like(logits)
     if quality:
-        overlap = pair_iou(_corners(found.detach()), _corners(wanted))
-        goal[images, queries] = overlap.to(goal.dtype)
+        reached = overlap(_corners(found.detach()), _corners(wanted))
+        goal[images, queries] = reached.to(goal.dtype)
         score = varifocal(logits, goal).sum() / count
     else:
         goal[images, queries] = 1.0

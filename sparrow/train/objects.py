@@ -8,23 +8,24 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparrow.model.object_encoder import (
     ATTRIBUTES,
-    ObjectEncoder,
     ObjectEncoderConfig,
     ObjectTokens,
     largest_frames,
     trajectories,
 )
+from sparrow.model.sparrow import SparrowModel
 from sparrow.train.clips import Clip, bad_tracks, draw_clip, noisy_tracks, spread_frames
+from sparrow.train.pasted import Stamps, paste, pieces
 from sparrow.train.stage import Stage, parse
 from sparrow.world.picture import COLOURS, Atlas, load_atlas
 from sparrow.world.scene import Scene
@@ -54,6 +55,8 @@ class ObjectsSettings:
     """Standard deviation of a box edge over the size of the box."""
     bad: int = 3
     """Tracks without a whole thing that are tried per clip."""
+    pasted: int = 0
+    """Tracks whose crops are pictures pasted onto pieces of the frames; the more, the more nouns."""
     validation_clips: int = 120
 
 
@@ -81,16 +84,6 @@ class _Drawn:
     labels: np.ndarray
 
 
-class _VideoLLM(Protocol):
-    object_encoder: ObjectEncoder
-
-
-class ObjectsModel(Protocol):
-    """The part of the model that this task needs."""
-
-    video_llm: _VideoLLM
-
-
 def encoder_config(atlas: Atlas) -> ObjectEncoderConfig:
     """List the classes of an atlas and of the named shapes."""
     nouns = tuple(sorted({*atlas.nouns, *SHAPES}))
@@ -103,11 +96,12 @@ class Objects:
 
     parts: tuple[str, ...] = ("video_llm.object_encoder.",)
 
-    def __init__(self, model: nn.Module, stage: Stage) -> None:
+    def __init__(self, model: SparrowModel, stage: Stage) -> None:
         self.model = model
         self.settings = parse(ObjectsSettings, stage.settings, f"stage {stage.name} settings")
-        self._encoder: ObjectEncoder = model.video_llm.object_encoder
+        self._encoder = model.video_llm.object_encoder
         self._atlas = load_atlas()
+        self._stamps = Stamps(self._atlas)
         self._recent: OrderedDict[int, _Drawn] = OrderedDict()
         self._validation: list[ObjectsBatch] | None = None
 
@@ -120,7 +114,9 @@ class Objects:
         again = rng.integers(oldest, first + settings.fresh, settings.clips - settings.fresh)
         numbers = [*range(first, first + settings.fresh), *(int(i) for i in again)]
         drawn = [self._clip(number) for number in numbers]
-        return self._tracks(drawn, rng, settings.jitter, augment=True)
+        return self._with_pasted(
+            self._tracks(drawn, rng, settings.jitter, augment=True), drawn, rng
+        )
 
     def loss(self, batch: ObjectsBatch, step: int) -> tuple[Tensor, dict[str, float]]:
         """Give the classification losses of whole tracks and the objectness loss of all."""
@@ -150,7 +146,9 @@ class Objects:
                 known = (labels[:, column] != UNLABELLED).cpu().numpy()
                 correct = (found.logits[name].argmax(1) == labels[:, column]).cpu().numpy()
                 if name == "noun":
-                    hits.setdefault("noun_small", []).append(correct[known & (batch.side < _LARGE_ENOUGH)])
+                    hits.setdefault("noun_small", []).append(
+                        correct[known & (batch.side < _LARGE_ENOUGH)]
+                    )
                     known &= batch.side >= _LARGE_ENOUGH
                 hits.setdefault(name, []).append(correct[known])
         metrics = {}
@@ -158,7 +156,9 @@ class Objects:
             values = np.concatenate(parts)
             if len(values):
                 metrics[name] = float(values.mean())
-        metrics["score"] = metrics["noun"] + 0.2 * (metrics["colour"] + metrics["motion"] + metrics["objectness"])
+        metrics["score"] = metrics["noun"] + 0.2 * (
+            metrics["colour"] + metrics["motion"] + metrics["objectness"]
+        )
         return metrics
 
     def _encode(self, batch: ObjectsBatch) -> tuple[ObjectTokens, Tensor, Tensor]:
@@ -217,6 +217,32 @@ class Objects:
             parts.append(self._cut(frames, tracks, np.concatenate([labels, none]), whole))
         return ObjectsBatch(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
+    def _with_pasted(
+        self, batch: ObjectsBatch, drawn: Sequence[_Drawn], rng: np.random.Generator
+    ) -> ObjectsBatch:
+        """Add tracks that move like some of the batch's and look like any picture of the atlas."""
+        whole = np.flatnonzero(batch.whole > 0)
+        if not self.settings.pasted or not len(whole):
+            return batch
+        config = self._encoder.config
+        rows = rng.choice(whole, self.settings.pasted)
+        labels, crops = batch.labels[rows].copy(), []
+        for row in range(len(rows)):
+            stamp = self._stamps.draw(rng)
+            for column, word in enumerate((stamp.noun, stamp.group, stamp.colour)):
+                labels[row, column] = config.classes(ATTRIBUTES[column]).index(word)
+            frames = drawn[int(rng.integers(len(drawn)))].clip.frames
+            grounds = pieces(frames, config.crops_per_track, config.crop_side, rng)
+            crops.append(paste(stamp, grounds, rng, config.context).transpose(0, 3, 1, 2))
+        return ObjectsBatch(
+            np.concatenate([batch.crops, np.stack(crops)]),
+            np.concatenate([batch.weights, batch.weights[rows]]),
+            np.concatenate([batch.numbers, batch.numbers[rows]]),
+            np.concatenate([batch.labels, labels]),
+            np.concatenate([batch.whole, batch.whole[rows]]),
+            np.concatenate([batch.side, batch.side[rows]]),
+        )
+
     def _cut(
         self, frames: np.ndarray, tracks: np.ndarray, labels: np.ndarray, whole: np.ndarray
     ) -> tuple[np.ndarray, ...]:
@@ -225,9 +251,9 @@ class Objects:
         order, weights = largest_frames(tracks, visible, config.crops_per_track)
         picked = np.take_along_axis(tracks, order[..., None], axis=1).reshape(-1, 4)
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255 - 0.5
-        crops = self._encoder.crop(pixels, picked, order.reshape(-1))
-        crops = ((crops + 0.5) * 255).round().clamp(0, 255).byte().numpy()
-        crops = crops.reshape(len(tracks), -1, *crops.shape[1:])
+        cut = self._encoder.crop(pixels, picked, order.reshape(-1))
+        crops = ((cut + 0.5) * 255).round().clamp(0, 255).byte().numpy()
+        crops = crops.reshape(*order.shape, *crops.shape[1:])
         height, width = frames.shape[1:3]
         sides = (tracks[..., 2:] - tracks[..., :2]) * np.array([width, height])
         side = np.nanmax(sides.max(-1), axis=1)
@@ -251,6 +277,5 @@ def _disturbed(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.6:
         return frames
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 90))]
-    return np.stack(
-        [cv2.imdecode(cv2.imencode(".jpg", f, quality)[1], cv2.IMREAD_COLOR) for f in frames]
-    )
+    stored = [cv2.imencode(".jpg", frame, quality)[1] for frame in frames]
+    return np.array([cv2.imdecode(data, cv2.IMREAD_COLOR) for data in stored])

@@ -112,11 +112,11 @@ class Prompting:
         device = self.model.pixel_decoder.sam.no_mem_embed.device
         states = self.model.video_llm.text_hidden_fcs(torch.from_numpy(batch.box_states).to(device))
         logits = self.model.selector(
-            states[:, None],
+            states,
             torch.from_numpy(batch.keys).to(device),
             torch.from_numpy(batch.scores).to(device),
-            torch.from_numpy(batch.there).to(device),
-        )[:, 0]
+            valid=torch.from_numpy(batch.there).to(device),
+        ).logits
         truth = torch.from_numpy(batch.things).to(device)
         return F.cross_entropy(logits, truth), float((logits.argmax(1) == truth).float().mean())
 

@@ -153,7 +153,9 @@ class ProposalsTask:
 
     def _draw_validation(self, difficulty: Literal["easy", "full"]) -> ProposalsBatch:
         start = VALIDATION[0] + (0 if difficulty == "easy" else 20_000)
-        drawn = [self._draw(start + i, difficulty, 2) for i in range(self.settings.validation_scenes)]
+        drawn = [
+            self._draw(start + i, difficulty, 2) for i in range(self.settings.validation_scenes)
+        ]
         return _stack([(f, b) for d in drawn for f, b in zip(d.frames, d.boxes, strict=True)])
 
     def _world(self, number: int) -> ProposalsBatch:
@@ -178,7 +180,9 @@ class ProposalsTask:
             frame = scene.render(int(place), (side, side))
             norm = boxes_of.to_norm(frame.boxes, (side, side))
             large = (norm[:, 2:] - norm[:, :2]).min(1, initial=np.inf) >= _MIN_SIDE
-            drawn.append((frame.rgb, norm[(frame.visibility > self.settings.min_visibility) & large]))
+            drawn.append(
+                (frame.rgb, norm[(frame.visibility > self.settings.min_visibility) & large])
+            )
         return _stack(drawn)
 
 
@@ -223,28 +227,37 @@ def measure(proposer: Proposer, batch: ProposalsBatch) -> dict[str, float]:
 
     Returns:
         "recall50" and "recall75": share of things with a proposal of that overlap; "false": boxes a
-        frame above a score of 0.4 that are no thing or one that a better box has.
+        frame above a score of 0.4 that are no thing or one that another such box has.
     """
-    hits50 = hits75 = things = wrong = 0
+    totals, things = np.zeros(3), 0
     for start in range(0, len(batch.frames), 30):
         found = proposer.propose(proposer.prepare(batch.frames[start : start + 30]))
         truth = torch.from_numpy(batch.boxes[start : start + 30]).to(found.scores.device)
         for boxes, scores, own in zip(found.boxes_norm, found.scores, truth, strict=True):
-            own = own[own.isfinite().all(1)]
-            sure = int((scores > _SURE).sum())
-            if not len(own):
-                wrong += sure
-                continue
-            overlap = box_iou(own, boxes)
-            things += len(own)
-            hits50 += int((overlap.amax(1) >= 0.5).sum())
-            hits75 += int((overlap.amax(1) >= 0.75).sum())
-            wrong += sure - int((overlap[:, :sure].amax(1) >= 0.5).sum()) if sure else 0
+            there = own[own.isfinite().all(1)]
+            things += len(there)
+            totals += count_hits(boxes, scores, there)
     return {
-        "recall50": hits50 / max(1, things),
-        "recall75": hits75 / max(1, things),
-        "false": wrong / len(batch.frames),
+        "recall50": totals[0] / max(1, things),
+        "recall75": totals[1] / max(1, things),
+        "false": totals[2] / len(batch.frames),
     }
+
+
+def count_hits(boxes: Tensor, scores: Tensor, truth: Tensor) -> tuple[int, int, int]:
+    """Count things (N, 4) found at IoU .5 and .75 by boxes (P, 4), and wrong boxes of a sure score (P,).
+
+    Boxes are xyxy. A sure box is wrong when no thing overlaps it by half, or a further time on a
+    thing that another sure box has already.
+    """
+    sure = scores > _SURE
+    if not len(truth):
+        return 0, 0, int(sure.sum())
+    overlaps = box_iou(truth, boxes)  # (N, P)
+    best = overlaps.amax(1)
+    found_surely = int((overlaps[:, sure] >= 0.5).any(1).sum())
+    wrong = int(sure.sum()) - found_surely
+    return int((best >= 0.5).sum()), int((best >= 0.75).sum()), max(0, wrong)
 
 
 def _stack(drawn: list[tuple[np.ndarray, np.ndarray]]) -> ProposalsBatch:

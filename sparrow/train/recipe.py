@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 
 from sparrow.errors import SparrowError
 from sparrow.model.config import SparrowConfig
-from sparrow.train.sizes import mini_config, mini_tokenizer
 from sparrow.model.sparrow import SparrowModel
 from sparrow.train.language import Language
 from sparrow.train.loop import Task, run
 from sparrow.train.objects import Objects
 from sparrow.train.prompting import Prompting
-from sparrow.train.proposals import Proposals
+from sparrow.train.proposals import ProposalsTask
+from sparrow.train.sizes import mini_config, mini_tokenizer
 from sparrow.train.stage import Stage
 from sparrow.train.tracker import Tracker
 
@@ -74,7 +74,7 @@ def _config(stage: Stage) -> SparrowConfig:
 def _task(model: SparrowModel, stage: Stage) -> Task:
     tasks = {
         "tracker": Tracker,
-        "proposals": Proposals,
+        "proposals": ProposalsTask,
         "objects": Objects,
         "language": Language,
         "prompting": Prompting,

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from sparrow.model.mini import MiniVideoLLM, Seen
-from sparrow.model.tokenizer import ASSISTANT, BOX, END, USER, TSF, WordTokenizer
+from sparrow.model.tokenizer import ASSISTANT, BOX, END, TSF, USER, WordTokenizer
 from sparrow.train.clips import (
     Clip,
     bad_tracks,
@@ -183,11 +183,14 @@ def save_clips(clips: Sequence[SeenClip], folder: Path) -> None:
     """Write views.npz and clips.jsonl into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     views = [view for clip in clips for view in (*clip.views, clip.true)]
-    arrays = {
-        name: np.concatenate([getattr(view, name) for view in views])
-        for name in ("tokens", "numbers", "scores", "owners")
-    }
-    np.savez(folder / "views.npz", counts=np.array([len(v.owners) for v in views]), **arrays)
+    np.savez(
+        folder / "views.npz",
+        counts=np.array([len(view.owners) for view in views]),
+        tokens=np.concatenate([view.tokens for view in views]),
+        numbers=np.concatenate([view.numbers for view in views]),
+        scores=np.concatenate([view.scores for view in views]),
+        owners=np.concatenate([view.owners for view in views]),
+    )
     with (folder / "clips.jsonl").open("w") as file:
         for clip in clips:
             told = [asdict(d) for d in clip.dialogues]
@@ -257,7 +260,9 @@ def _view(seen: Seen, owners: np.ndarray) -> View:
     return View(tokens, numbers, seen.tracks.scores.astype(np.float16), owners.astype(np.int64))
 
 
-def _dialogue(row: dict[str, list[object]]) -> EncodedDialogue:
-    turns = tuple(TurnMarks(**{**t, "targets": tuple(t["targets"])}) for t in row["turns"])
-    boxes = tuple((int(a), int(b)) for a, b in row["boxes"])
+def _dialogue(row: dict[str, Any]) -> EncodedDialogue:
+    turns = tuple(
+        TurnMarks(t["family"], t["begins"], t["ends"], tuple(t["targets"])) for t in row["turns"]
+    )
+    boxes = tuple((int(place), int(thing)) for place, thing in row["boxes"])
     return EncodedDialogue(tuple(row["ids"]), turns, boxes, tuple(row["pointed"]))

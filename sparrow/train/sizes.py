@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sparrow.model.config import CardConfig, SparrowConfig
 from sparrow.model.mini import MiniConfig
-from sparrow.model.proposer import ProposerConfig
+from sparrow.model.proposer import mini_proposer
 from sparrow.model.sam import SamConfig
-from sparrow.model.selector import SelectorConfig
+from sparrow.model.selector import mini_selector
 from sparrow.model.tokenizer import WordTokenizer
 from sparrow.train.objects import encoder_config
 from sparrow.world.dialogue import vocabulary
@@ -37,9 +37,10 @@ def mini_config() -> SparrowConfig:
             dropout=0.0,
             multimask=False,
             dense_prompts=True,
+            memory_gate=True,
         ),
-        proposer=ProposerConfig(),
-        selector=SelectorConfig(),
+        proposer=mini_proposer(),
+        selector=mini_selector(_STATE, 2 * llm.width),
         llm=llm,
         card=CardConfig(
             name="sparrow-mini",

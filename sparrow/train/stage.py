@@ -28,6 +28,8 @@ class Stage:
     """The module of sparrow.train that makes batches and losses."""
     steps: int
     """Optimiser steps in all."""
+    stop_after: int | None = None
+    """Steps after which the run ends although its schedule was laid out for `steps`; None: never."""
     starts_from: tuple[str, ...] = ()
     """Earlier stages whose best weights are loaded first, in this order."""
     image_size: int | None = None

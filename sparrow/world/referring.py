@@ -62,6 +62,9 @@ def motion(speaker: Speaker) -> QA | None:
             return None
         question = speaker.put("doing", x=speaker.refer(thing))
         return speaker.say_motion("motion", question, thing)
+    moving = [thing for thing, m in _movers(speaker, None) if m != "still"]
+    if len(moving) == 1 and speaker.name(moving[0]) and rng.random() < 0.2:
+        return speaker.say_motion("motion", speaker.put("what_is_moving"), moving[0])
     for kind, group in speaker.shuffled(speaker.kinds()):
         movers = _movers(speaker, group)
         for word in speaker.shuffled(sorted({m for _, m in movers} & set(MOTIONS))):
@@ -69,9 +72,6 @@ def motion(speaker: Speaker) -> QA | None:
             if len(found) == 1 and speaker.name(found[0]):
                 question = _motion_question(speaker, word, kind, group)
                 return speaker.say_motion("motion", question, found[0])
-        moving = [thing for thing, m in movers if m != "still"]
-        if group is None and len(moving) == 1 and speaker.name(moving[0]):
-            return speaker.say_motion("motion", speaker.put("what_is_moving"), moving[0])
     return None
 
 

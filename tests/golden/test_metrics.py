@@ -1,24 +1,19 @@
-"""DAVIS J and F against outputs of the official functions; needs SPARROW_GOLDEN, the folder of golden data."""
+"""DAVIS J and F against outputs of the official functions."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from sparrow.metrics import boundary_f, jaccard
-
-pytestmark = pytest.mark.skipif(
-    "SPARROW_GOLDEN" not in os.environ, reason="SPARROW_GOLDEN names no golden folder"
-)
+from tests.golden.conftest import Golden
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, np.ndarray]:
-    return load_file(Path(os.environ["SPARROW_GOLDEN"]) / "metrics" / "io.safetensors")
+def golden(load_golden: Callable[[str], Golden]) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in load_golden("metrics").io.items()}
 
 
 def measure(

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from sparrow.model.linking import FrameProposals, LinkConfig, link
+
+from sparrow.model.linking import FrameProposals, LinkConfig, distinct, link
 
 RED, BLUE = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
 
@@ -61,6 +62,24 @@ def test_a_gap_beyond_the_limit_begins_another_track():
 
 def test_only_the_best_tracks_are_kept_best_first():
     many = proposals(*[(0.1 + 0.2 * i, 0.5, RED) for i in range(5)])
-    many = FrameProposals(many.boxes, np.array([0.5, 0.9, 0.6, 0.8, 0.7], np.float32), many.features)
+    many = FrameProposals(
+        many.boxes, np.array([0.5, 0.9, 0.6, 0.8, 0.7], np.float32), many.features
+    )
     linked = link([many, many], LinkConfig(max_tracks=3))
     assert np.allclose(linked.scores, [0.9, 0.8, 0.7])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "kept"),
+    [
+        ([], [], []),
+        ([[0, 0, 1, 1]], [0.1], []),
+        ([[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.4]], [0.5, 0.9], [1]),
+        ([[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.3]], [0.9, 0.5], [0, 1]),
+        ([[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5]], [0.3, 0.9], [1, 0]),
+    ],
+    ids=["none", "too weak", "doubled", "at the limit", "apart"],
+)
+def test_distinct_proposals(boxes, scores, kept):
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    assert distinct(boxes, np.array(scores, np.float32), LinkConfig()).tolist() == kept

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from sparrow.model.object_encoder import (
     ObjectEncoder,
     ObjectEncoderConfig,
@@ -24,7 +25,9 @@ def encoder() -> ObjectEncoder:
 def test_trajectory_numbers_of_a_hand_made_track():
     boxes = np.array([[[0.1, 0.2, 0.3, 0.6], NAN, [0.2, 0.2, 0.4, 0.6], [0.3, 0.1, 0.5, 0.5]]])
     numbers = trajectories(boxes).reshape(4, 9)
-    assert np.allclose(numbers[0], [-0.3, -0.1, 0.2, 0.4, np.log(0.2) / 2 + 1, np.log(0.4) / 2 + 1, 0, 0, 1])
+    assert np.allclose(
+        numbers[0], [-0.3, -0.1, 0.2, 0.4, np.log(0.2) / 2 + 1, np.log(0.4) / 2 + 1, 0, 0, 1]
+    )
     assert (numbers[1] == 0).all()
     assert np.allclose(numbers[2, 6:], [0, 0, 1])  # the frame before is unseen: no displacement
     assert np.allclose(numbers[3, 6:], [0.8, -0.8, 1])

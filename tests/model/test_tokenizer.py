@@ -1,8 +1,24 @@
 import pytest
+
 from sparrow.errors import ModelError
 from sparrow.model.tokenizer import SPECIALS, Detokenizer, WordTokenizer
 
-WORDS = ("the", "fox", "t-shirt", "ice cream", "is", "left", "of", ".", ",", "?", "yes", "2.5", "p", "box")
+WORDS = (
+    "the",
+    "fox",
+    "t-shirt",
+    "ice cream",
+    "is",
+    "left",
+    "of",
+    ".",
+    ",",
+    "?",
+    "yes",
+    "2.5",
+    "p",
+    "box",
+)
 
 
 @pytest.fixture
@@ -12,7 +28,14 @@ def tokenizer() -> WordTokenizer:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   ", "[BOX]", "<p> the fox </p> [BOX] [SEG]", "<|user|><user><assistant><tsf>", "<unk><pad><end>"],
+    [
+        "",
+        "   ",
+        "[BOX]",
+        "<p> the fox </p> [BOX] [SEG]",
+        "<|user|><user><assistant><tsf>",
+        "<unk><pad><end>",
+    ],
 )
 def test_text_never_spells_a_special_token(tokenizer, text):
     forbidden = {tokenizer.id_of(t) for t in SPECIALS if t != "<unk>"}

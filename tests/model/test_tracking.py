@@ -32,6 +32,7 @@ TINY = SamConfig(
     dropout=0.0,
     multimask=False,
     dense_prompts=True,
+    memory_gate=True,
 )
 BOX = FramePrompt(box=np.array([8.0, 8.0, 30.0, 40.0]))
 
@@ -168,3 +169,13 @@ def test_click_map_peaks_at_the_click_and_is_empty_without_one() -> None:
     drawn = click_map(np.array([[2.5, 5.5]]), 8)
     assert np.unravel_index(drawn.argmax(), drawn.shape) == (5, 2)
     assert drawn.max() == pytest.approx(1.0)
+
+
+def test_previous_masks_point_with_their_boxes() -> None:
+    logits = torch.full((2, 1, 16, 16), -1.0)
+    logits[0, 0, 3:7, 5:14] = 2.0
+    shown = Prompts.of_previous(logits)
+    assert shown.points is not None and shown.dense is not None
+    assert shown.points[0][0].tolist() == [[20.0, 12.0], [56.0, 28.0]]
+    assert shown.points[1].tolist() == [[2, 3], [-1, -1]]
+    assert shown.dense.shape == (2, 1, 16, 16)

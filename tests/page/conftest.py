@@ -17,7 +17,9 @@ from tests.made_models import save_random_model
 @pytest.fixture(scope="session")
 def sparrow(tmp_path_factory: pytest.TempPathFactory) -> Sparrow:
     """A model of the shipped sizes that was never trained: its words mean nothing, all else is real."""
-    return Sparrow.from_pretrained(save_random_model(tmp_path_factory.mktemp("model")), device="cpu")
+    return Sparrow.from_pretrained(
+        save_random_model(tmp_path_factory.mktemp("model")), device="cpu"
+    )
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sparrow.page.examples import Example, load_examples
+from sparrow.page.layout import MAX_SUGGESTIONS
 from sparrow.video import load_video
 
 
@@ -46,4 +47,4 @@ def test_what_ships() -> None:
         video = load_video(example.path)  # playable as it is
         assert video.num_frames > 10
         assert example.title
-        assert 2 <= len(example.questions) <= 4
+        assert 2 <= len(example.questions) <= MAX_SUGGESTIONS

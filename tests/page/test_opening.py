@@ -54,7 +54,9 @@ def test_a_lost_upload_is_explained(sessions: Sessions, tmp_path: Path) -> None:
     assert files(session.folder) == []
 
 
-def test_a_good_upload_becomes_the_video(sparrow: Sparrow, sessions: Sessions, upload: Clips) -> None:
+def test_a_good_upload_becomes_the_video(
+    sparrow: Sparrow, sessions: Sessions, upload: Clips
+) -> None:
     session = sessions.open()
     taken = opening.take_upload(session, upload("odd.mkv"))
     for _ in opening.open_upload(sparrow, session, taken, "my odd.mkv"):
@@ -74,7 +76,7 @@ def test_a_good_upload_becomes_the_video(sparrow: Sparrow, sessions: Sessions, u
         ("sound.m4a", "picture|video"),
         ("no-frames.mp4", "frame|video"),
         ("cut-no-index.mp4", "cut off"),
-        ("huge.y4m", "megapixels|max_pixels"),
+        ("huge.gif", "megapixels|max_pixels"),
     ],
 )
 def test_a_bad_upload_is_refused_and_the_old_video_stays(

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from sparrow.page.session import Exchange
-from sparrow.page.transcript import answer_html, ink_on, inert, messages
+from sparrow.page.transcript import answer_html, inert, ink_on, messages
 from sparrow.types import PALETTE, GroundedAnswer, Referent, colour_of
 
 HOSTILE = (
@@ -57,7 +57,12 @@ def test_hostile_text_is_words_and_entities_only(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("colour", "ink"),
-    [("#000000", "#ffffff"), ("#ffffff", "#000000"), ("#f0e442", "#000000"), ("#0072b2", "#ffffff")],
+    [
+        ("#000000", "#ffffff"),
+        ("#ffffff", "#000000"),
+        ("#f0e442", "#000000"),
+        ("#0072b2", "#ffffff"),
+    ],
 )
 def test_ink(colour: str, ink: str) -> None:
     assert ink_on(colour) == ink
@@ -82,7 +87,9 @@ def test_phrases_are_coloured_where_they_stand() -> None:
     text = "The fox is left of the pickup truck."
     made = answer_html(text, (referent(2, text, "the pickup truck"), referent(1, text, "The fox")))
     assert re.sub(r"<[^>]*>", "", made) == "The fox is left of the pickup truck&#46;"
-    marks = re.findall(r'<mark class="ref ref-(\d+)" style="background-color:(#\w+);[^"]*">([^<]*)', made)
+    marks = re.findall(
+        r'<mark class="ref ref-(\d+)" style="background-color:(#\w+);[^"]*">([^<]*)', made
+    )
     assert marks == [("1", PALETTE[0], "The fox"), ("2", PALETTE[1], "the pickup truck")]
 
 

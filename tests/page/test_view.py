@@ -37,7 +37,9 @@ def test_an_empty_session_shows_nothing(session: Session) -> None:
         (Progress("drawing the video", 1, 2, 61.0), "Drawing the video · 1 of 2 · 61.0 s"),
     ],
 )
-def test_progress_says_step_count_and_time(session: Session, progress: Progress, words: str) -> None:
+def test_progress_says_step_count_and_time(
+    session: Session, progress: Progress, words: str
+) -> None:
     session.status = progress
     shown = view(session)
     assert text(shown.status).strip() == words

@@ -33,7 +33,12 @@ def test_a_thing_is_clear_vague_or_not_there(side, share, clear, vague):
 def test_no_things_at_all():
     nothing = Survey(np.zeros((40, 0)), np.zeros((40, 0, 4)), np.zeros((40, 0, 0)))
     known = Facts([], nothing, (240, 320))
-    assert (known.clear, known.vague, known.largest(), known.outermost("left")) == ((), (), None, None)
+    assert (known.clear, known.vague, known.largest(), known.outermost("left")) == (
+        (),
+        (),
+        None,
+        None,
+    )
     assert known.every(lambda _: True) == ()
 
 
@@ -145,7 +150,9 @@ def test_orders_by_place_and_size():
 
 def test_things_of_about_one_size_are_not_compared():
     one, other = thing(1), thing(2, "cat")
-    known = facts((one, line((60, 120), (60, 120), 60.0)), (other, line((250, 120), (250, 120), 70.0)))
+    known = facts(
+        (one, line((60, 120), (60, 120), 60.0)), (other, line((250, 120), (250, 120), 70.0))
+    )
     assert known.largest() is None and known.is_larger(one, other) is None
 
 
@@ -186,7 +193,9 @@ def test_passing_behind_needs_before_and_after():
     assert known.passes_behind(back, front) is True
     assert known.passes_behind(front, back) is False
     late = during((30, 39))
-    known = facts((front, boxes[0]), (back, boxes[1]), visible={2: 1 - late}, covered={(2, 1): late})
+    known = facts(
+        (front, boxes[0]), (back, boxes[1]), visible={2: 1 - late}, covered={(2, 1): late}
+    )
     assert known.passes_behind(back, front) is False
     assert known.hides(back, front) is True
 

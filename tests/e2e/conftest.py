@@ -1,0 +1,90 @@
+"""The real page in a process of its own, with the model that ships, and a browser that watches for trouble."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.e2e.visitor import Visitor
+
+ROOT = Path(__file__).parent.parent.parent
+SECONDS_TO_START = 120
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps everything that visitors send or get."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def address(home: Path) -> Iterator[str]:
+    """Start app.py and give its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = home / "app.log"
+    environment = os.environ | {
+        "SPARROW_HOME": str(home),
+        "GRADIO_TEMP_DIR": str(home / "gradio"),
+        "OMP_NUM_THREADS": "1",
+    }
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port), "--device", "cpu"],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield _wait_for(f"http://127.0.0.1:{port}", server, log)
+    finally:
+        server.terminate()
+        server.wait(30)
+        print(log.read_text())  # noqa: T201 - pytest shows it beside a failure
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            pytest.fail(f"app.py ended with {server.returncode}:\n{log.read_text()}")
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return address
+        except URLError:
+            time.sleep(0.2)
+    pytest.fail(f"app.py did not answer within {SECONDS_TO_START} s:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start the Chromium of the system, or the one that Playwright brought."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser, address: str) -> Iterator[Visitor]:
+    """A visitor at a wide window, whose visit must pass without trouble."""
+    person = Visitor(browser, address)
+    yield person
+    person.leave()
+    assert person.troubles == []

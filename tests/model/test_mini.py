@@ -1,0 +1,164 @@
+from threading import Event
+
+import numpy as np
+import pytest
+import torch
+
+from sparrow.errors import Cancelled, PromptError
+from sparrow.model.generation import Conversation
+from sparrow.model.mini import MiniConfig, MiniVideoLLM, Seen
+from sparrow.model.object_encoder import ObjectEncoderConfig
+from sparrow.model.tokenizer import WordTokenizer
+
+WORDS = ("fox", "ice cream", "car", "animal", "food", "red", "blue", "what", "is", "the", "?", ".")
+QUESTION = "What is the fox?"
+
+
+@pytest.fixture(scope="module")
+def llm() -> MiniVideoLLM:
+    torch.manual_seed(3)
+    encoder = ObjectEncoderConfig(
+        nouns=("fox", "ice cream", "zebra"),
+        groups=("animal", "food"),
+        colours=("red", "blue"),
+        num_frames=4,
+        frame_side=64,
+        width=32,
+    )
+    config = MiniConfig(
+        encoder, width=32, layers=3, heads=2, feed_forward=48, state_width=24, max_length=96
+    )
+    model = MiniVideoLLM(config, WordTokenizer.from_words(WORDS)).eval()
+    with torch.no_grad():  # an untrained answer would end at once
+        model.lm.embed_tokens.weight[model.end_id()] = 0
+        model.lm.embed_tokens.weight[model.state_ids()[0]] *= 4
+    return model
+
+
+def see(llm: MiniVideoLLM, things: int, seed: int = 0) -> Seen:
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 255, (4, 48, 64, 3)).astype(np.uint8)
+    corner = rng.uniform(0, 0.5, (things, 1, 2))
+    boxes = np.concatenate([corner, corner + 0.3], -1).repeat(4, 1).astype(np.float32)
+    boxes[:, 1] = np.nan
+    with torch.inference_mode():
+        return llm.see_tracks(frames, boxes)
+
+
+def recompute(llm: MiniVideoLLM, seen: Seen, turns: list[tuple[list[int], list[int], Seen | None]]):
+    """States of a whole conversation in one pass without a cache, for each answer's words."""
+    ids: list[int] = []
+    pointed = []
+    begins = []
+    for question, answer, shown in turns:
+        ids += question
+        begins.append(len(ids))
+        ids += [*answer, llm.end_id()]
+        if shown is not None:
+            pointed.append(llm.pointed_inputs(shown.tokens, shown.numbers))
+    inputs = llm.object_inputs(seen.tokens, seen.numbers)
+    padded = torch.cat([inputs, torch.zeros(2, llm.config.width)])  # padding must not matter
+    words = llm.embed(torch.tensor([ids]), torch.cat(pointed) if pointed else torch.zeros(0, 32))
+    reading = llm.read(padded[None], torch.tensor([len(inputs)]), words)
+    first = 1 + len(padded)
+    return [
+        reading.states[0, first + b - 1 : first + b + len(answer)]
+        for b, (_, answer, _) in zip(begins, turns, strict=True)
+    ], llm.keys(reading.states[0, 1 : 1 + len(inputs)], inputs)
+
+
+@pytest.mark.parametrize("things", [0, 1, 3])
+def test_cached_turns_equal_one_pass_without_a_cache(llm, things):
+    seen, shown = see(llm, things), see(llm, 1, seed=5)
+    talk = Conversation(llm, seen)
+    first = list(talk.ask(QUESTION, max_tokens=9))
+    second = list(talk.ask("The car?", shown, max_tokens=9))
+    generation = talk.last
+    turns = [
+        (llm.question_ids(QUESTION), first, None),
+        (llm.question_ids("The car?", 1), second, shown),
+    ]
+    with torch.inference_mode():
+        states, keys = recompute(llm, seen, turns)
+        for answer, own in zip((first, second), states, strict=True):
+            logits = llm.word_logits(own[: len(answer)])
+            logits[:, llm.unspeakable()] = -torch.inf
+            assert logits.argmax(1).tolist() == answer
+        projected = llm.text_hidden_fcs(states[1])
+    assert len(first) == 9
+    box = [i for i, index in enumerate(second) if index == llm.state_ids()[0]]
+    assert generation.box_states.shape == (len(box), 24)
+    assert torch.allclose(generation.box_states, projected[box], atol=1e-4)
+    assert torch.allclose(talk.object_keys, keys, atol=1e-4)
+    assert generation.relevance.shape == (things,)
+    assert not generation.complete
+
+
+def test_order_of_the_objects_does_not_matter(llm):
+    seen = see(llm, 3)
+    turned = Seen(seen.tracks, seen.tokens.flip(0), seen.numbers.flip(0))
+    one, two = Conversation(llm, seen), Conversation(llm, turned)
+    assert list(one.ask(QUESTION, max_tokens=8)) == list(two.ask(QUESTION, max_tokens=8))
+    assert torch.allclose(one.object_keys, two.object_keys.flip(0), atol=1e-4)
+    assert torch.allclose(one.last.relevance, two.last.relevance.flip(0), atol=1e-5)
+
+
+def test_a_stopped_turn_leaves_no_trace(llm):
+    seen, stop = see(llm, 2), Event()
+    talk, calm = Conversation(llm, seen), Conversation(llm, seen)
+    calm_first, calm_second = (list(calm.ask(QUESTION, max_tokens=6)) for _ in range(2))
+    assert list(talk.ask(QUESTION, max_tokens=6)) == calm_first
+    stream = talk.ask("The ice cream?", cancel=stop, max_tokens=6)
+    next(stream)
+    stop.set()
+    with pytest.raises(Cancelled):
+        next(stream)
+    abandoned = talk.ask("The car?", max_tokens=6)
+    next(abandoned)
+    abandoned.close()
+    assert talk.num_turns == 1
+    assert list(talk.ask(QUESTION, max_tokens=6)) == calm_second
+
+
+def test_old_turns_are_forgotten_as_if_never_asked(llm):
+    seen = see(llm, 1)
+    talk, late = Conversation(llm, seen), Conversation(llm, seen)
+    answers = [list(talk.ask(QUESTION, max_tokens=20)) for _ in range(4)]
+    assert talk.num_turns < 4
+    list(late.ask(QUESTION, max_tokens=20))
+    assert late.num_turns == 1
+    assert len(answers[-1]) == 20
+
+
+@pytest.mark.parametrize("question", ["", "  \n", "[[]]", "what " * 200])
+def test_questions_that_cannot_be_read(llm, question):
+    talk = Conversation(llm, see(llm, 1))
+    with pytest.raises(PromptError):
+        list(talk.ask(question))
+    assert len(list(talk.ask(QUESTION, max_tokens=3))) == 3
+
+
+def test_names_of_unknown_words_carry_nothing(llm):
+    words = llm.bridge.get_buffer("noun_words")
+    unknown = llm.config.encoder.nouns.index("zebra")
+    assert (words[unknown] == -1).all()
+    assert (words[llm.config.encoder.nouns.index("ice cream")] >= 0).sum() == 2
+
+
+def test_perceive_links_moving_boxes(llm):
+    frames = np.zeros((4, 48, 64, 3), np.uint8)
+    proposals = []
+    for t in range(4):
+        x = 10 + 6 * t
+        frames[t, 10:26, x : x + 16] = (200, 40, 40)
+        box = np.array([[x / 64, 10 / 48, (x + 16) / 64, 26 / 48]], np.float32)
+        proposals.append((box, np.array([0.9], np.float32)))
+    with torch.inference_mode():
+        llm.object_encoder.objectness_head.bias.fill_(5.0)
+        seen = llm.perceive(frames, proposals)
+        nothing = llm.perceive(
+            frames, [(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))] * 4
+        )
+    assert seen.tracks.boxes.shape == (1, 4, 4)
+    assert np.allclose(seen.tracks.boxes[0, :, 0] * 64, [10, 16, 22, 28])
+    assert nothing.tokens.shape == (0, 32)
