@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from sparrow.types import (
 )
 from sparrow.video import Video
 
+_BRIDGE_SECONDS = 1.0  # between sampled frames, up to which a thing is taken to go straight
 _SAME_THING = 0.5  # mean overlap of two tracks' boxes above which they are one thing
 
 
@@ -218,9 +220,7 @@ class Chat:
         parsed = tokenizer.parse(generation.ids)
         return parsed.text, parsed.phrases, generation.complete
 
-    def _ground(
-        self, phrases: Sequence[MarkedPhrase]
-    ) -> tuple[tuple[Referent, ...], list[Target]]:
+    def _ground(self, phrases: Sequence[MarkedPhrase]) -> tuple[tuple[Referent, ...], list[Target]]:
         """Give the referents of an answer, and the targets among them that have no track yet."""
         conversation, model = self._conversation, self._sparrow.model
         assert conversation is not None and conversation.last is not None
@@ -249,17 +249,28 @@ class Chat:
         return tuple(done + waiting), targets
 
     def _target(self, referent_id: int, thing: int, token: torch.Tensor | None) -> Target:
-        """Prompt a seen thing on every frame where it was found; the largest box is the anchor."""
+        """Prompt a seen thing with its linked boxes; the frame of the largest one is the anchor."""
         assert self._conversation is not None
         found = boxes.to_pixels(self._conversation.seen.tracks.boxes[thing], self.video.size_hw)
         sides = np.nan_to_num(found[:, 2:] - found[:, :2])
-        anchor = int(sides.prod(1).argmax())
+        anchor = self._indices[int(sides.prod(1).argmax())]
+        seen = {f: box for f, box in zip(self._indices, found, strict=True) if not np.isnan(box[0])}
         prompts = {
-            frame: FramePrompt(box=box, token=token if row == anchor else None)
-            for row, (frame, box) in enumerate(zip(self._indices, found, strict=False))
-            if not np.isnan(box[0])
+            frame: FramePrompt(box=box, token=token if frame == anchor else None)
+            for frame, box in self._bridged(seen).items()
         }
-        return Target(referent_id, self._indices[anchor], prompts)
+        return Target(referent_id, anchor, prompts)
+
+    def _bridged(self, seen: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+        """Add the boxes between sampled frames that follow each other closely, on a straight way."""
+        bridged = dict(seen)
+        reach = _BRIDGE_SECONDS * self.video.fps
+        for start, stop in pairwise(dict.fromkeys(self._indices)):
+            if start in seen and stop in seen and stop - start <= reach:
+                for frame in range(start + 1, stop):
+                    share = (frame - start) / (stop - start)
+                    bridged[frame] = (1 - share) * seen[start] + share * seen[stop]
+        return bridged
 
     def _point(self, prompts: Sequence[Prompt]) -> Seen | None:
         """Follow what the user points at over the sampled frames and encode it (the TSF channel)."""
@@ -324,9 +335,7 @@ def _merge(prompts: Sequence[Prompt]) -> FramePrompt:
 def _check(video: Video, prompt: Prompt) -> None:
     height, width = video.size_hw
     if prompt.frame >= video.num_frames:
-        raise PromptError(
-            f"prompt frame: expected 0 to {video.num_frames - 1}, got {prompt.frame}"
-        )
+        raise PromptError(f"prompt frame: expected 0 to {video.num_frames - 1}, got {prompt.frame}")
     if prompt.kind == "mask":
         inside = prompt.coordinates.shape == video.size_hw
     else:

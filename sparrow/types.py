@@ -195,7 +195,9 @@ class GroundedAnswer:
     """False when the user stopped it."""
 
     def __post_init__(self) -> None:
-        if [t.referent_id for t in self.tracks] != [r.id for r in self.referents[: len(self.tracks)]]:
+        if [t.referent_id for t in self.tracks] != [
+            r.id for r in self.referents[: len(self.tracks)]
+        ]:
             raise ValueError("answer: tracks must belong to the referents, in their order")
         for referent in self.referents:
             if referent.span is not None:
@@ -218,7 +220,9 @@ class Turn:
 
     def __post_init__(self) -> None:
         if (self.role == "assistant") != (self.answer is not None):
-            raise ValueError("turn: an answer belongs to the assistant's turns, and to each of them")
+            raise ValueError(
+                "turn: an answer belongs to the assistant's turns, and to each of them"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shlex
 import shutil
@@ -104,7 +105,21 @@ def test_wheel_holds_code_and_assets(tmp_path: Path) -> None:
         names = set(archive.namelist())
         (metadata,) = (n for n in names if n.endswith("/METADATA"))
         about = archive.read(metadata).decode()
+        archive.extractall(tmp_path / "site")
     assert {"sparrow/py.typed", "sparrow/cli.py", "sparrow/assets/world/nouns.json"} <= names
+    world = [
+        sys.executable,
+        "-m",
+        "sparrow",
+        "world",
+        "--seed",
+        "1",
+        "--out",
+        str(tmp_path / "clip"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    subprocess.run(world, check=True, timeout=120, cwd=tmp_path, env=environment)
+    assert (tmp_path / "clip" / "clip.mp4").is_file()
     assert "License-Expression: Apache-2.0" in about
     assert len(re.findall(r"^Requires-Dist: ", about, re.M)) == len(
         requirements(ROOT / "requirements.txt")
@@ -188,3 +203,8 @@ def test_readme_commands_are_understood(command: str) -> None:
 def test_readme_shows_every_command() -> None:
     shown = {command.split()[0] for command in COMMANDS}
     assert shown >= {"world", "ask", "track", "train", "bench", "serve"}
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)", README))
+def test_readme_links_lead_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()

@@ -165,9 +165,7 @@ def test_a_video_of_one_frame(sparrow: Sparrow, tmp_path: Path) -> None:
     assert sparrow.track(video, [Prompt(1, 0, "box", box)])[0].num_frames == 1
 
 
-def test_two_chats_know_nothing_of_each_other(
-    sparrow: Sparrow, scene: Scene, video: Video
-) -> None:
+def test_two_chats_know_nothing_of_each_other(sparrow: Sparrow, scene: Scene, video: Video) -> None:
     one, other = sparrow.chat(video), sparrow.chat(video)
     one.ask(f"Segment the {scene.things[0].noun}.")
     assert other.turns == [] and other.tracks == {} and other.referents == []

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import types
 import typing
 from pathlib import Path
@@ -38,7 +37,9 @@ def find(name: str | Path) -> Path:
             raise ModelError(f"model folder {folder}: expected a {CONFIG} in it, found none")
         return folder
     try:
-        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.md"]))
+        return Path(
+            snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.md"])
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
             f"model {name}: expected a folder with a {CONFIG} or a hub id that can be reached "
@@ -64,10 +65,10 @@ def write(
     }
     part = folder / (WEIGHTS + ".part")
     save_file({name: value.contiguous().clone() for name, value in weights.items()}, part)
-    os.replace(part, folder / WEIGHTS)
+    part.replace(folder / WEIGHTS)
     part = folder / (CONFIG + ".part")
     part.write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")  # type: ignore[call-overload]
-    os.replace(part, folder / CONFIG)
+    part.replace(folder / CONFIG)
 
 
 def read_config(folder: Path, cls: type[Config]) -> Config:

@@ -164,9 +164,10 @@ class BoxHead(nn.Module):
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
         widths = [dim, hidden, hidden, 4]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
+        layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
+        nn.init.zeros_(layers[-1].weight)
+        nn.init.zeros_(layers[-1].bias)
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, tokens: Tensor) -> Tensor:
         for layer in self.layers[:-1]:

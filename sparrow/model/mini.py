@@ -37,6 +37,14 @@ from sparrow.model.tokenizer import (
 
 _INIT_STD = 0.08  # about width ** -0.5; transformers' default of 0.02 hardly trains at this width
 _BRIDGE_GAIN = 0.25
+_THIRD_WIDTH = 0.15  # share of the frame over which one third fades into the next
+_RANK_WIDTH = 0.03  # share of the frame by which one thing must be further out than the next
+_SIZE_UNIT = 0.3  # brings logarithms of sizes to the scale of places
+PLACE_WORDS = {
+    "across": ("left", "middle", "right"),
+    "down": ("top", "middle", "bottom"),
+    "outermost": ("leftmost", "rightmost", "highest", "lowest", "largest", "smallest"),
+}
 TEXT_POSITION = 2  # the null token stands at 0, every object at 1
 
 
@@ -140,17 +148,36 @@ class MiniVideoLLM(nn.Module):
         tracks = LinkedTracks(boxes, np.ones(len(boxes), dtype=np.float32))
         return Seen(tracks, objects.tokens, objects.trajectories)
 
-    def object_inputs(self, tokens: Tensor, numbers: Tensor) -> Tensor:
-        """Turn object tokens (N, D) and trajectories (N, 9 T) into inputs of the language model (N, W)."""
+    def object_inputs(
+        self,
+        tokens: Tensor,
+        numbers: Tensor,
+        there: Tensor | None = None,
+        worded: Tensor | None = None,
+    ) -> Tensor:
+        """Turn the K objects of a clip into inputs of the language model.
+
+        Args:
+            tokens: (..., K, D) object tokens.
+            numbers: (..., K, 9 T) trajectories.
+            there: (..., K) bool, false for padding; None: all are objects.
+            worded: (..., K) bool, objects whose looks are told in words only, for training; None: none.
+
+        Returns:
+            (..., K, W).
+        """
         heads = self.object_encoder.heads
         shares = {name: heads[name](tokens).softmax(-1) for name in ATTRIBUTES}
+        shares |= place_shares(numbers, there)
         objectness = self.object_encoder.objectness_head(tokens).sigmoid()
-        described = torch.cat([tokens, numbers, objectness], 1)
+        shown = tokens if worded is None else tokens.masked_fill(worded[..., None], 0.0)
+        described = torch.cat([shown, numbers, objectness], -1)
         return self.bridge(described, shares, self.lm.embed_tokens.weight)
 
     def pointed_inputs(self, tokens: Tensor, numbers: Tensor) -> Tensor:
         """Turn what the user points at into inputs (N, W) for the <tsf> places of a question."""
-        return self.object_inputs(tokens, numbers) + self.bridge.pointed_type
+        alone = self.object_inputs(tokens[:, None], numbers[:, None])[:, 0]
+        return alone + self.bridge.pointed_type
 
     def embed(self, ids: Tensor, pointed: Tensor) -> Tensor:
         """Embed word ids (..., L); the <tsf> places take `pointed` (N, W) in their order."""
@@ -216,8 +243,9 @@ class MiniVideoLLM(nn.Module):
 class ObjectBridge(nn.Module):
     """Object tokens to inputs of the language model, in the space of its words.
 
-    What the encoder's heads believe is added as a mixture of the embeddings of the words themselves,
-    so that "red" seen and "red" asked for begin as the same vector.
+    What the encoder's heads believe, and where the thing is in the frame and among the others, is
+    added as mixtures of the embeddings of the words themselves, so that "red" seen and "red" asked
+    for begin as the same vector.
     """
 
     def __init__(self, config: MiniConfig, tokenizer: WordTokenizer) -> None:
@@ -229,12 +257,12 @@ class ObjectBridge(nn.Module):
         self.object_type = nn.Parameter(torch.randn(config.width) * _INIT_STD)
         self.pointed_type = nn.Parameter(torch.randn(config.width) * _INIT_STD)
         self.key_norm = nn.LayerNorm(config.width)
-        for name in ATTRIBUTES:
-            spelled = _spellings(encoder.classes(name), tokenizer)
-            self.register_buffer(f"{name}_words", spelled, persistent=False)
+        classes = {name: encoder.classes(name) for name in ATTRIBUTES} | PLACE_WORDS
+        for name, words in classes.items():
+            self.register_buffer(f"{name}_words", _spellings(words, tokenizer), persistent=False)
 
     def forward(self, described: Tensor, shares: dict[str, Tensor], embeddings: Tensor) -> Tensor:
-        """Map described objects (N, E) and class shares (N, C) per attribute to inputs (N, W)."""
+        """Map described objects (..., E) and class shares (..., C) per attribute to inputs (..., W)."""
         inputs = _BRIDGE_GAIN * self.mlp(described) + self.object_type
         for name, share in shares.items():
             words = self.get_buffer(f"{name}_words")  # (C, words), -1 behind the last
@@ -258,6 +286,34 @@ class AuxiliaryPointer(nn.Module):
         """Score objects (N, K, W) for turns (N, W): logits (N, K)."""
         query, keys = self.query(turns), self.key(objects)
         return torch.einsum("nd,nkd->nk", query, keys) * query.shape[-1] ** -0.5 + self.bias
+
+
+def place_shares(numbers: Tensor, there: Tensor | None = None) -> dict[str, Tensor]:
+    """Say in words where the K objects of a clip are, from trajectories (..., K, 9 T).
+
+    Returns:
+        "across" and "down": (..., K, 3) shares of the thirds of the frame; "outermost": (..., K, 6) how
+        surely an object is the leftmost, rightmost, highest, lowest, largest and smallest, 0 for one alone.
+    """
+    frames = numbers.unflatten(-1, (-1, NUMBERS_PER_FRAME))  # (..., K, T, 9)
+    seen = frames[..., -1:].sum(-2).clamp(min=1)
+    x, y, width, height = (frames[..., :4].sum(-2) / seen).unbind(-1)  # (..., K), centre from -0.5
+    thirds = torch.tensor([-1 / 3, 0.0, 1 / 3], device=numbers.device)
+    shares = {
+        name: (-(((value[..., None] - thirds) / _THIRD_WIDTH) ** 2)).softmax(-1)
+        for name, value in (("across", x), ("down", y))
+    }
+    size = (width * height).clamp(min=1e-6).log() / 2
+    ranked = torch.stack([-x, x, -y, y, size * _SIZE_UNIT, -size * _SIZE_UNIT], -1)  # (..., K, 6)
+    count = ranked.shape[-2]
+    other = ~torch.eye(count, dtype=torch.bool, device=numbers.device)
+    if there is not None:
+        other = other & there[..., None, :]  # (..., K, K)
+    rivals = ranked[..., None, :, :].masked_fill(~other[..., None], -torch.inf)  # (..., K, K, 6)
+    nobody = torch.full_like(ranked, -torch.inf)[..., None, :]  # (..., K, 1, 6)
+    rivals = torch.cat([rivals, nobody], -2).amax(-2)
+    shares["outermost"] = ((ranked - rivals) / _RANK_WIDTH).sigmoid() * rivals.isfinite()
+    return shares
 
 
 def _phi3_config(config: MiniConfig, tokenizer: WordTokenizer) -> Phi3Config:

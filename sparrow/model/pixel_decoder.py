@@ -33,7 +33,7 @@ class FramePrompt:
     mask: np.ndarray | None = None
     """(H, W) bool."""
     token: Tensor | None = field(default=None)
-    """(D,) projected [SEG] state."""
+    """(token_dim,) projected [SEG] state."""
 
 
 class PixelDecoder(nn.Module):
@@ -43,6 +43,8 @@ class PixelDecoder(nn.Module):
         super().__init__()
         self.config = config
         self.sam = Sam(config)
+        same = config.token_dim == config.dim
+        self.token_proj = nn.Identity() if same else nn.Linear(config.token_dim, config.dim)
 
     @property
     def side(self) -> int:
@@ -55,7 +57,9 @@ class PixelDecoder(nn.Module):
 
     def prepare(self, frames: Sequence[np.ndarray]) -> Tensor:
         """Turn frames (H, W, 3) uint8 into the model's normalised input (n, 3, S, S)."""
-        pixels = (np.stack([self.squash(f) for f in frames]).astype(np.float32) / 255 - _MEAN) / _STD
+        pixels = (
+            np.stack([self.squash(f) for f in frames]).astype(np.float32) / 255 - _MEAN
+        ) / _STD
         device = self.sam.no_mem_embed.device
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(device)
 
@@ -89,11 +93,12 @@ class PixelDecoder(nn.Module):
             size_hw: of the displayed frame, the unit of the prompt.
             reverse: tracking runs against the frame order.
         """
-        if prompt is None:
-            shown = self.config.dense_prompts and previous is not None
-            prompts = Prompts.of_previous(previous) if shown else Prompts()
-        else:
+        if prompt is not None:
             prompts = self._prompts(prompt, previous, size_hw)
+        elif previous is not None and self.config.dense_prompts:
+            prompts = Prompts.of_previous(previous)
+        else:
+            prompts = Prompts()
         return self.sam.step(features, prompts, memory, frame, reverse=reverse)
 
     def to_mask(self, decoded: Decoded, size_hw: tuple[int, int]) -> np.ndarray:
@@ -120,7 +125,7 @@ class PixelDecoder(nn.Module):
                 torch.tensor(np.stack(points)[None], dtype=torch.float32, device=device),
                 torch.tensor([labels], dtype=torch.int32, device=device),
             ),
-            tokens=None if prompt.token is None else prompt.token[None, None],
+            tokens=None if prompt.token is None else self.token_proj(prompt.token)[None, None],
             dense=dense,
         )
 

@@ -6,7 +6,7 @@ references of learned queries. It knows neither words nor other frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -135,7 +135,7 @@ class Proposer(nn.Module):
     def forward(self, pixels: Tensor) -> Detections:
         """Detect in normalised pixels (B, 3, S, S)."""
         maps = self.image_encoder(pixels)[-self.config.levels :]
-        projected = []
+        projected: list[Tensor] = []
         for level, project in enumerate(self.input_proj):
             projected.append(project(maps[level] if level < len(maps) else projected[-1]))
         return self.detr(projected)
@@ -272,7 +272,7 @@ class DeformableDetr(nn.Module):
                 [
                     head(state)[..., 0]
                     for head, state in zip(
-                        self.get_submodule(f"class_embed_{name}"), states, strict=True
+                        getattr(self, f"class_embed_{name}"), states, strict=True
                     )
                 ]
             )
@@ -284,7 +284,7 @@ class DeformableDetr(nn.Module):
 class _Stack(nn.Module):
     """Holds layers under the name that released weights give them."""
 
-    def __init__(self, layers: object) -> None:
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 

@@ -16,16 +16,18 @@ from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
 from sam2.modeling.memory_encoder import CXBlock, Fuser, MaskDownSampler, MemoryEncoder
 from sam2.modeling.position_encoding import PositionEmbeddingSine
-from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
-from sam2.modeling.sam2_utils import MLP
 from sam2.modeling.sam.mask_decoder import MaskDecoder
 from sam2.modeling.sam.prompt_encoder import PromptEncoder
 from sam2.modeling.sam.transformer import RoPEAttention, TwoWayTransformer
+from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
+from sam2.modeling.sam2_utils import MLP
 from torch import Tensor
 
 _GATE_START = 0.05
 
-Points = tuple[Tensor, Tensor]  # coordinates (B, n, 2) in model pixels; labels (B, n), see `Prompts`
+Points = tuple[
+    Tensor, Tensor
+]  # coordinates (B, n, 2) in model pixels; labels (B, n), see `Prompts`
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class SamConfig:
     windows: tuple[int, ...] = (8, 4, 16, 8)
     dim: int = 256
     """Width D of the decoder and of the memory attention."""
+    token_dim: int = 256
+    """Width of the [SEG] states that it is given; projected to `dim` where that differs."""
     mem_dim: int = 64
     """Channels of a stored memory; divides `dim`."""
     num_memories: int = 7
@@ -192,10 +196,8 @@ class Sam(SAM2Base):
     ) -> Decoded:
         batch = pixels.shape[0]
         sparse, dense = prompts.embed(self.sam_prompt_encoder, batch)
-        clicks = 0 if prompts.points is None else prompts.points[1].shape[1]
-        multimask = self._use_multimask(
-            anchor, None if clicks == 0 else {"point_labels": prompts.points[1]}
-        )
+        clicks = None if prompts.points is None else {"point_labels": prompts.points[1]}
+        multimask = self._use_multimask(anchor, clicks)
         masks, ious, tokens, scores = self.sam_mask_decoder(
             image_embeddings=pixels,
             image_pe=self.sam_prompt_encoder.get_dense_pe(),
@@ -209,10 +211,7 @@ class Sam(SAM2Base):
         rows = torch.arange(batch, device=pixels.device)
         masks, ious = masks[rows, best][:, None].float(), ious[rows, best]
         token = tokens[rows, best] if tokens.shape[1] > 1 else tokens[:, 0]
-        if presence is None:
-            present = (scores > 0).float()  # (B, 1)
-        else:
-            present = presence[:, None].float()
+        present = (scores > 0 if presence is None else presence[:, None]).float()  # (B, 1)
         gated = torch.where(present[:, :, None, None] > 0, masks, NO_OBJ_SCORE)
         pointer = present * self.obj_ptr_proj(token) + (1 - present) * self.no_obj_ptr
         return Decoded(masks, gated, ious, scores[:, 0].float(), present * 20 - 10, pointer)

@@ -63,8 +63,10 @@ class Selector(nn.Module):
         super().__init__()
         self.config = config
         self.proposal_selector = _Matcher(config)
-        self.roi_helper = RoiHelper(config) if config.roi else None
-        self.roi_fusion_gamma = nn.Parameter(torch.tensor(config.roi_gain)) if config.roi else None
+        self.roi_helper: RoiHelper | None = None
+        if config.roi:
+            self.roi_helper = RoiHelper(config)
+            self.roi_fusion_gamma = nn.Parameter(torch.tensor(config.roi_gain))
 
     def forward(
         self,
@@ -142,11 +144,10 @@ class _Matcher(nn.Module):
         self.fuse_proj = nn.Linear(config.prop_dim, config.state_dim)
         self.box_head: nn.Sequential | None = None
         if config.box_head:
-            self.box_head = nn.Sequential(
-                nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, 4)
-            )
-            nn.init.zeros_(self.box_head[2].weight)
-            nn.init.zeros_(self.box_head[2].bias)
+            last = nn.Linear(hidden, 4)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.box_head = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), last)
 
     def forward(
         self, states: Tensor, feats: Tensor, scores: Tensor, valid: Tensor | None

@@ -62,6 +62,11 @@ class SparrowModel(nn.Module):
         return self.video_llm.perceive(frames, self.propose(frames))
 
     @torch.inference_mode()
+    def see_tracks(self, frames: np.ndarray, boxes: np.ndarray) -> Seen:
+        """Encode given tracks, normalised boxes (N, T, 4) with NaN where unseen: what is pointed at."""
+        return self.video_llm.see_tracks(frames, boxes)
+
+    @torch.inference_mode()
     def propose(self, frames: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Propose boxes in each of T frames: normalised xyxy (P, 4) and scores (P,), best first."""
         found = self.proposer.propose(self.proposer.prepare(frames))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ MAX_WORKING = 8
 """Visitors whose work is being done or waits; who comes later is asked to try again."""
 
 _PATIENCE = 2.0
-"""Seconds that a quick change waits for another one of the same visitor."""
+"""Seconds that a request waits for the end of another one of the same visitor."""
 
 _BUSY = "Still working on your last request: wait for it, or press Stop."
 
@@ -130,7 +131,9 @@ class Events:
             taken = opening.take_upload(session, path)
             return lambda: opening.open_upload(self._sparrow, session, taken, path.name)
 
-        return {**self._start(session_id, start), self._layout.upload: None}
+        updates = self._start(session_id, start)
+        Path(upload).unlink(missing_ok=True)  # refused uploads are not kept either
+        return {**updates, self._layout.upload: None}
 
     def choose(self, session_id: str | None, event: gr.SelectData) -> Updates:
         """Have one of the example clips opened."""
@@ -174,8 +177,11 @@ class Events:
             return
         with session.lock:
             task, session.pending = session.pending, None
+            if task is None:  # refused, or stopped while it waited
+                return
+            session.working = True
             try:
-                for _ in task() if task is not None else ():
+                for _ in task():
                     yield self._redraw(session)
             except Cancelled:
                 session.tell("Stopped.")
@@ -185,8 +191,9 @@ class Events:
                 logger.exception("work of a session broke")
                 session.tell(_BROKEN, failed=True)
             finally:
-                session.status = None
-        yield self._redraw(session)
+                session.status, session.working = None, False
+            # Within the lock: what `delete` sends must not be overtaken by this.
+            yield self._redraw(session)
 
     def stop(self, session_id: str | None) -> Updates:
         """Stop the work within a word or a frame, or before it begins."""
@@ -243,13 +250,12 @@ class Events:
         session = None
         try:
             session = self._sessions.get(session_id)
-            if session.busy:
-                raise SessionError(_BUSY)
             if self._sessions.working() >= MAX_WORKING:
                 raise SessionError(_FULL)
-            session.stop.clear()
-            session.tell("")
-            session.pending = start(session)
+            with _resting(session):
+                session.stop.clear()
+                session.tell("")
+                session.pending = start(session)
         except SparrowError as error:
             return self._refuse(session, error)
         return {**self._redraw(session), **(also or {})}
@@ -258,12 +264,8 @@ class Events:
         """Change the session in no time, unless long work is going on."""
 
         def locked(session: Session) -> None:
-            if not session.lock.acquire(timeout=_PATIENCE):
-                raise SessionError(_BUSY)
-            try:
+            with _resting(session):
                 change(session)
-            finally:
-                session.lock.release()
 
         return self._at_once(session_id, locked)
 
@@ -289,3 +291,18 @@ class Events:
         updates = redraw(self._layout, self._shown.get(session), after)
         self._shown[session] = after
         return updates
+
+
+@contextmanager
+def _resting(session: Session) -> Iterator[None]:
+    """Hold a session in which nothing goes on.
+
+    Raises:
+        SessionError: work goes on, or waits.
+    """
+    if session.busy or not session.lock.acquire(timeout=_PATIENCE):
+        raise SessionError(_BUSY)
+    try:
+        yield
+    finally:
+        session.lock.release()

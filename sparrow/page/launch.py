@@ -29,7 +29,10 @@ _MONO_FONTS = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace
 
 def build(sparrow: Sparrow, sessions: Sessions, examples: Sequence[Example]) -> gr.Blocks:
     """Build the page for a model; its visitors' files go to `sessions`."""
-    with gr.Blocks(title="Sparrow", analytics_enabled=False, fill_width=True) as page:
+    # Uploads that no session ever took are swept from Gradio's cache as well.
+    with gr.Blocks(
+        title="Sparrow", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
+    ) as page:
         layout = build_layout(sparrow.card, examples, PAGE_LIMITS)
         Events(sparrow, sessions, layout, examples).wire(page)
         add_api(sparrow, sessions, LANE)

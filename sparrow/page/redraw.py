@@ -31,7 +31,7 @@ def redraw(at: Layout, before: View | None, after: View) -> Updates:
     if new("annotated", "masks"):
         updates[at.annotated] = _download(after.annotated)
         updates[at.masks] = _download(after.masks)
-    if new("ready"):
+    if new("source"):
         hint = "Ask about the video" if after.ready else "Choose a video first"
         updates[at.question] = gr.Textbox(interactive=after.ready, placeholder=hint)
         updates[at.chooser] = gr.Accordion(open=not after.ready, visible=True)

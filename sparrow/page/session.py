@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -78,6 +79,8 @@ class Session:
     stop: threading.Event = field(default_factory=threading.Event)
     pending: Task | None = None
     """Work that waits for its turn."""
+    working: bool = False
+    """Work is being done."""
     status: Progress | None = None
     """What is being done right now."""
     notice: str = ""
@@ -103,7 +106,8 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        return self.pending is not None or self.lock.locked()
+        """Work goes on or waits."""
+        return self.pending is not None or self.working
 
     def new_path(self, name: str) -> Path:
         """Give a path for a new file that has this file name; the folder is used for nothing else."""
@@ -155,12 +159,15 @@ class Sessions:
         """
         with self._lock:
             session = self._by_id.get(session_id or "")
-        if session is None or not session.folder.is_dir():
-            raise SessionError(
-                "This session is over and its files are deleted; reload the page to start again."
-            )
-        os.utime(session.folder)
-        return session
+        if session is not None:
+            with suppress(
+                FileNotFoundError
+            ):  # deleted this moment, or by the sweep of another server
+                os.utime(session.folder)
+                return session
+        raise SessionError(
+            "This session is over and its files are deleted; reload the page to start again."
+        )
 
     def working(self) -> int:
         """Count the sessions with work going on or waiting."""

@@ -25,7 +25,10 @@ class View:
     objects: str
     attached: str
     messages: tuple[Message, ...]
+    source: Path | None
+    """The video without marks."""
     stage: Path | None
+    """What the player shows."""
     annotated: Path | None
     masks: Path | None
     still: Path | None
@@ -48,6 +51,7 @@ def view(session: Session) -> View:
         objects=_objects(session),
         attached=_attached(session),
         messages=tuple(messages(session.exchanges, session.referents)),
+        source=source,
         stage=source if results is None else results.annotated,
         annotated=None if results is None else results.annotated,
         masks=None if results is None else results.masks,

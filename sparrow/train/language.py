@@ -53,6 +53,8 @@ class LanguageSettings:
     """Dialogues kept of each clip."""
     turns: int = 6
     full_share: float = 0.4
+    worded: float = 0.5
+    """Share of objects whose looks are told in words only: names are then copied, not memorised."""
     proposals: bool = False
     """See clips through the model's own proposer instead of with simulated mistakes."""
 
@@ -69,6 +71,8 @@ class LanguageBatch:
     """(B, K) float32 track scores in [0, 1]."""
     counts: np.ndarray
     """(B,) int64 tracks of each clip."""
+    worded: np.ndarray
+    """(B, K) bool, objects whose looks the model is told in words only."""
     pointed_tokens: np.ndarray
     """(P, D) float32, what the <tsf> places hold in their order."""
     pointed_numbers: np.ndarray
@@ -122,7 +126,7 @@ class Language:
         pairs.sort(key=lambda pair: len(pair[1].ids))
         start = count * int(rng.integers(_CANDIDATES))
         pairs = pairs[start : start + count]
-        return self._collate(pairs, rng)
+        return self._collate(pairs, rng, self.settings.worded)
 
     def loss(self, batch: LanguageBatch, step: int) -> tuple[Tensor, dict[str, float]]:
         """Give the sum of the three losses."""
@@ -182,8 +186,8 @@ class Language:
         device = llm.bridge.null.device
         tokens = torch.from_numpy(batch.tokens).to(device)
         numbers = torch.from_numpy(batch.numbers).to(device)
-        inputs = llm.object_inputs(tokens.flatten(0, 1), numbers.flatten(0, 1))
-        inputs = inputs.unflatten(0, tokens.shape[:2])
+        there, worded = (torch.from_numpy(a).to(device) for a in (_there(batch), batch.worded))
+        inputs = llm.object_inputs(tokens, numbers, there, worded)
         pointed = llm.pointed_inputs(
             torch.from_numpy(batch.pointed_tokens).to(device),
             torch.from_numpy(batch.pointed_numbers).to(device),
@@ -212,7 +216,10 @@ class Language:
         return logits, torch.from_numpy(batch.boxes[:, 2]).to(states.device)
 
     def _collate(
-        self, pairs: Sequence[tuple[SeenClip, EncodedDialogue]], rng: np.random.Generator
+        self,
+        pairs: Sequence[tuple[SeenClip, EncodedDialogue]],
+        rng: np.random.Generator,
+        worded: float = 0.0,
     ) -> LanguageBatch:
         """Lay dialogues out side by side, each with a shuffled view of its clip."""
         views = [clip.views[rng.integers(len(clip.views))] for clip, _ in pairs]
@@ -247,6 +254,7 @@ class Language:
             numbers,
             scores,
             np.array([len(order) for order in orders]),
+            rng.random((count, longest)) < worded,
             np.array([p[0] for p in pointed], np.float32).reshape(-1, width),
             np.array([p[1] for p in pointed], np.float32).reshape(-1, features),
             ids,

@@ -189,7 +189,9 @@ def _quiet_worker(_: int) -> None:
 
 def _optimizers(task: Task, stage: Stage) -> list[torch.optim.Optimizer]:
     """AdamW, and Muon for hidden matrices where the stage asks for it; no decay on vectors."""
-    muon, decayed, plain = [], [], []
+    muon: list[nn.Parameter] = []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in task.model.named_parameters():
         if not name.startswith(task.parts):
             continue

@@ -78,7 +78,8 @@ def box_giou(predicted: Tensor, target: Tensor) -> Tensor:
         predicted[:, :2], target[:, :2]
     )
     inter, hull = meet.prod(1), span.clamp(min=0).prod(1)
-    union = sum((box[:, 2:] - box[:, :2]).prod(1) for box in (predicted, target)) - inter
+    areas = [(box[:, 2:] - box[:, :2]).prod(1) for box in (predicted, target)]
+    union = areas[0] + areas[1] - inter
     gap = (hull - union) / hull.clamp(min=1e-9)
     return 1 - inter / union.clamp(min=1e-9) + gap
 

@@ -125,7 +125,8 @@ class Prompting:
         decoder = self.model.pixel_decoder
         device = decoder.sam.no_mem_embed.device
         features = decoder.sam.encode(decoder.prepare(list(batch.frames)))
-        tokens = self.model.video_llm.text_hidden_fcs(torch.from_numpy(batch.seg_states).to(device))
+        states = self.model.video_llm.text_hidden_fcs(torch.from_numpy(batch.seg_states).to(device))
+        tokens = decoder.token_proj(states)
         grid = decoder.side // 4
         maps = np.stack([box_map(corners / 4, grid) for corners in batch.corners])[:, None]
         points = torch.from_numpy(batch.corners).to(device)
@@ -173,7 +174,9 @@ class Prompting:
         rows = rows[: self._settings.referents]
         longest = max(len(row["scores"]) for row in rows)
         stacked = {
-            key: np.stack([_padded(row[key], longest) if key in _PER_THING else row[key] for row in rows])
+            key: np.stack(
+                [_padded(row[key], longest) if key in _PER_THING else row[key] for row in rows]
+            )
             for key in rows[0]
         }
         return ReferentBatch(**stacked)
@@ -190,7 +193,9 @@ class Prompting:
         pointed = [np.flatnonzero(clip.true.owners == thing)[0] for thing in told.pointed]
         words = llm.embed(
             torch.tensor([told.ids]),
-            llm.pointed_inputs(_float(clip.true.tokens[pointed]), _float(clip.true.numbers[pointed])),
+            llm.pointed_inputs(
+                _float(clip.true.tokens[pointed]), _float(clip.true.numbers[pointed])
+            ),
         )
         states = llm.read(inputs[None], torch.tensor([count]), words).states[0]
         keys = llm.keys(states[1 : 1 + count], inputs).numpy()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -22,9 +21,10 @@ from sparrow.model.proposer import Detections, Proposer
 from sparrow.train.losses import SetWeights, box_giou, box_l1, quality_focal, set_loss
 from sparrow.train.stage import Stage, parse
 from sparrow.world.picture import load_atlas
-from sparrow.world.scene import Scene
+from sparrow.world.scene import Difficulty, Scene
 from sparrow.world.splits import TRAIN, VALIDATION
 
+_DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "full")
 _SPREAD = 0.12  # of a box: standard deviation of the bump at its centre
 _NEAR_CENTRE = 0.3  # cells with a bump above it regress the box
 _MIN_SIDE = 0.025  # of the frame: smaller boxes are no target
@@ -66,21 +66,18 @@ class ProposalsBatch:
     """(B, M, 4) float32 normalised xyxy; NaN behind the last one of a frame."""
 
 
-class ProposalsModel(Protocol):
-    """The part of the model that this task needs."""
-
-    proposer: Proposer
-
-
 class ProposalsTask:
     """Trains `proposer`."""
 
     parts: tuple[str, ...] = ("proposer.",)
 
     def __init__(self, model: nn.Module, stage: Stage) -> None:
+        proposer = model.proposer
+        if not isinstance(proposer, Proposer):
+            raise TypeError(f"model.proposer: expected a Proposer, got {type(proposer).__name__}")
         self.model = model
         self.settings = parse(ProposalsSettings, stage.settings, f"stage {stage.name} settings")
-        self._proposer: Proposer = model.proposer
+        self._proposer = proposer
         self._atlas = load_atlas()
         self._recent: OrderedDict[int, ProposalsBatch] = OrderedDict()
         self._validation: dict[str, ProposalsBatch] = {}
@@ -94,8 +91,8 @@ class ProposalsTask:
         worlds = np.repeat(np.arange(first, first + settings.fresh), settings.frames)
         oldest = max(0, first - settings.window)
         again = rng.integers(oldest, first + settings.fresh, max(0, settings.images - own))
-        picks = np.concatenate([np.tile(np.arange(settings.frames), settings.fresh),
-                                rng.integers(0, settings.frames, len(again))])  # fmt: skip
+        every = np.tile(np.arange(settings.frames), settings.fresh)
+        picks = np.concatenate([every, rng.integers(0, settings.frames, len(again))])
         drawn = []
         for world, pick in zip(np.concatenate([worlds, again]), picks, strict=True):
             source = self._world(int(world))
@@ -140,18 +137,18 @@ class ProposalsTask:
     def validate(self) -> dict[str, float]:
         """Measure recall and false boxes on validation worlds of both difficulties."""
         metrics: dict[str, float] = {}
-        for difficulty in ("easy", "full"):
+        for difficulty in _DIFFICULTIES:
             if difficulty not in self._validation:
                 self._validation[difficulty] = self._draw_validation(difficulty)
             measured = measure(self._proposer, self._validation[difficulty])
             metrics |= {f"{difficulty}_{name}": value for name, value in measured.items()}
         metrics["score"] = sum(
             metrics[f"{d}_recall50"] + metrics[f"{d}_recall75"] - 0.1 * metrics[f"{d}_false"]
-            for d in ("easy", "full")
+            for d in _DIFFICULTIES
         )
         return metrics
 
-    def _draw_validation(self, difficulty: Literal["easy", "full"]) -> ProposalsBatch:
+    def _draw_validation(self, difficulty: Difficulty) -> ProposalsBatch:
         start = VALIDATION[0] + (0 if difficulty == "easy" else 20_000)
         drawn = [
             self._draw(start + i, difficulty, 2) for i in range(self.settings.validation_scenes)
@@ -170,7 +167,7 @@ class ProposalsTask:
                 self._recent.popitem(last=False)
         return self._recent[number]
 
-    def _draw(self, seed: int, difficulty: Literal["easy", "full"], count: int) -> ProposalsBatch:
+    def _draw(self, seed: int, difficulty: Difficulty, count: int) -> ProposalsBatch:
         scene = Scene.sample(seed, difficulty=difficulty, atlas=self._atlas)
         side = self._proposer.config.image_size
         rng = np.random.default_rng([seed, 5])
@@ -238,9 +235,9 @@ def measure(proposer: Proposer, batch: ProposalsBatch) -> dict[str, float]:
             things += len(there)
             totals += count_hits(boxes, scores, there)
     return {
-        "recall50": totals[0] / max(1, things),
-        "recall75": totals[1] / max(1, things),
-        "false": totals[2] / len(batch.frames),
+        "recall50": float(totals[0]) / max(1, things),
+        "recall75": float(totals[1]) / max(1, things),
+        "false": float(totals[2]) / len(batch.frames),
     }
 
 
@@ -286,5 +283,5 @@ def _disturbed(
     if rng.random() < 0.25:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 90))]
         packed = cv2.imencode(".jpg", frame, quality)[1]
-        frame = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        frame = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
     return frame, boxes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def _config(stage: Stage) -> SparrowConfig:
 
 
 def _task(model: SparrowModel, stage: Stage) -> Task:
-    tasks = {
+    tasks: dict[str, Callable[[SparrowModel, Stage], Task]] = {
         "tracker": Tracker,
         "proposals": ProposalsTask,
         "objects": Objects,

@@ -12,7 +12,8 @@ from sparrow.train.objects import encoder_config
 from sparrow.world.dialogue import vocabulary
 from sparrow.world.picture import load_atlas
 
-_STATE = 96  # width of the PixelDecoder, and so of a projected [BOX] or [SEG] state
+_STATE = 256  # width of a projected [BOX] or [SEG] state
+_DIM = 96  # width of the PixelDecoder
 
 
 def mini_config() -> SparrowConfig:
@@ -26,8 +27,9 @@ def mini_config() -> SparrowConfig:
             stages=(1, 2, 4, 1),
             global_blocks=(5,),
             windows=(8, 4, 8, 4),
-            dim=_STATE,
-            mem_dim=_STATE // 2,
+            dim=_DIM,
+            token_dim=_STATE,
+            mem_dim=_DIM // 2,
             num_memories=4,
             memory_layers=2,
             feedforward=256,

@@ -30,8 +30,8 @@ from sparrow.world.scene import Scene
 
 logger = logging.getLogger(__name__)
 
-_BOX, _CLICK, _MASK, _STALE = range(4)
-_SHARES = np.array([0.65, 0.2, 0.15])  # of boxes, clicks and masks among a user's prompts
+_BOX, _CLICK, _MASK = range(3)
+_SHARES = (0.65, 0.2, 0.15)  # of boxes, clicks and masks among the first frames' prompts
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,6 @@ class TrackerSettings:
     """Folder of training-only pictures and photographs, see `sparrow atlas`; done without if absent."""
     drop_previous: float = 0.5
     """Share of later frames that do not see the previous mask, so that memory has to speak."""
-    stale: float = 0.0
-    """Share of first frames prompted with a rough mask of the frame before, as tracking does it."""
     reprompt: float = 0.2
     """Share of later frames on which some objects get their box again."""
     validation_scenes: int = 12
@@ -98,13 +96,13 @@ class Tracker:
             (t, b) for until, t, b in self._settings.phases if done < until or until == 1.0
         )
         level = self._settings.hardest * min(1.0, done / self._settings.hardest_at)
-        drawn = [self._clip(rng, frames + 1, level) for _ in range(clips)]
-        return _assemble(drawn, rng, self._side, self._settings)
+        drawn = [self._clip(rng, frames, level) for _ in range(clips)]
+        return _assemble(drawn, rng, self._side, self._settings.reprompt)
 
     def _clip(
         self, rng: np.random.Generator, frames: int, level: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw (T, S, S, 3) frames and (T, M, S, S) masks of M objects seen in the second frame."""
+        """Draw (T, S, S, 3) frames and (T, M, S, S) masks of M objects seen in the first frame."""
         while True:
             if rng.random() < self._settings.scenes:
                 pixels, masks = self._scene_clip(rng, frames, level)
@@ -118,7 +116,7 @@ class Tracker:
                     atlas=self._atlas,
                     photos=self._photos,
                 )
-            seen = np.flatnonzero(masks[1].sum((1, 2)) >= 24)
+            seen = np.flatnonzero(masks[0].sum((1, 2)) >= 24)
             if seen.size:
                 wanted = self._settings.objects
                 chosen = rng.choice(seen, wanted, replace=seen.size < wanted)
@@ -145,7 +143,9 @@ class Tracker:
         sam = self.model.pixel_decoder.sam
         device = sam.no_mem_embed.device
         frames, clips = batch.frames.shape[:2]
-        pixels = self.model.pixel_decoder.prepare(list(batch.frames.reshape(-1, *batch.frames.shape[2:])))
+        pixels = self.model.pixel_decoder.prepare(
+            list(batch.frames.reshape(-1, *batch.frames.shape[2:]))
+        )
         features = sam.encode(pixels)
         truth = torch.from_numpy(batch.masks).to(device)
         rows = torch.arange(clips, device=device).repeat_interleave(truth.shape[1] // clips)
@@ -187,7 +187,9 @@ class Tracker:
         again = prompted[:, None]
         points = torch.where(again[..., None], points, shown.points[0])
         labels = torch.where(again, labels, shown.points[1])
-        return Prompts((points, labels), None, torch.where(again[..., None, None], dense, shown.dense))
+        return Prompts(
+            (points, labels), None, torch.where(again[..., None, None], dense, shown.dense)
+        )
 
     def validate(self) -> dict[str, float]:
         """Track boxes of frame 0 through easy validation scenes, every frame, as a user would."""
@@ -253,66 +255,27 @@ def frame_loss(decoded: Decoded, truth: Tensor) -> tuple[Tensor, float]:
 
 
 def _assemble(
-    clips: list[tuple[np.ndarray, np.ndarray]],
-    rng: np.random.Generator,
-    side: int,
-    settings: TrackerSettings,
+    clips: list[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator, side: int, reprompt: float
 ) -> TrackerBatch:
-    """Stack clips, shrink their masks and draw the prompts; the frame before the first is only for those."""
-    frames = np.stack([pixels[1:] for pixels, _ in clips], axis=1)
-    drawn = np.concatenate([m for _, m in clips], axis=1)  # (T + 1, N, S, S)
-    before, masks = drawn[0], drawn[1:]
+    """Stack clips, shrink their masks and draw the prompts."""
+    frames = np.stack([pixels for pixels, _ in clips], axis=1)
+    masks = np.concatenate([m for _, m in clips], axis=1)  # (T, N, S, S)
     length, objects = masks.shape[:2]
     grid = side // 4
     points = np.zeros((length, objects, 2, 2), dtype=np.float32)
     labels = np.full((length, objects, 2), -1, dtype=np.int32)
     dense = np.zeros((length, objects, grid, grid), dtype=np.float32)
-    stale = settings.stale
-    kinds = rng.choice(4, objects, p=[*_SHARES * (1 - stale), stale]).astype(np.int32)
+    kinds = rng.choice(3, objects, p=_SHARES).astype(np.int32)
     for t in range(length):
-        again = t > 0 and rng.random() < settings.reprompt
+        again = t > 0 and rng.random() < reprompt
         for n in range(objects):
             if t > 0 and not (again and rng.random() < 0.5):
                 continue
-            mask, kind = masks[t, n], int(kinds[n]) if t == 0 else _BOX
-            if kind == _STALE:
-                others = before[n ^ 1]  # the clip's other object, or the same one again
-                points[t, n], labels[t, n], dense[t, n] = _stale(before[n], others, rng, grid)
-            elif mask.any():
-                points[t, n], labels[t, n], dense[t, n] = _prompt(mask, kind, rng, grid)
+            if masks[t, n].any():
+                kind = int(kinds[n]) if t == 0 else _BOX
+                points[t, n], labels[t, n], dense[t, n] = _prompt(masks[t, n], kind, rng, grid)
     small = masks.reshape(length, objects, side // 2, 2, side // 2, 2).mean((3, 5)) >= 0.5
     return TrackerBatch(frames, small, kinds, points, labels, dense)
-
-
-def _stale(
-    before: np.ndarray, other: np.ndarray, rng: np.random.Generator, grid: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Point with a mask (S, S) of the frame before, grown, shrunk, leaking or torn as tracked ones are."""
-    side = before.shape[0]
-    rough = before.astype(np.uint8)
-    size = int(rng.integers(0, 5)) * 2 + 1
-    change = cv2.dilate if rng.random() < 0.6 else cv2.erode
-    rough = change(rough, np.ones((size, size), np.uint8))
-    if rng.random() < 0.35:  # a leak: a piece of something else, or of the background
-        y, x = rng.integers(0, side, 2)
-        reach = int(rng.integers(side // 16, side // 4))
-        window = np.zeros_like(rough)
-        window[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach] = 1
-        near = cv2.dilate(rough, np.ones((side // 6 | 1, side // 6 | 1), np.uint8))
-        rough |= window & (other.astype(np.uint8) if rng.random() < 0.5 else near)
-    if rng.random() < 0.2:  # a tear
-        y, x = rng.integers(0, side, 2)
-        reach = int(rng.integers(side // 16, side // 5))
-        torn = rough.copy()
-        torn[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach] = 0
-        rough = torn if torn.any() else rough
-    if not rough.any():
-        return np.zeros((2, 2), np.float32), np.array([-1, -1], np.int32), np.zeros((grid, grid), np.float32)
-    small = cv2.resize(rough.astype(np.float32), (grid, grid), interpolation=cv2.INTER_AREA)
-    if rng.random() < 0.5:
-        small = cv2.GaussianBlur(small, (3, 3), 0)
-    corners = mask_tools.box_of(rough.astype(bool)).reshape(2, 2)
-    return corners, np.array([2, 3], np.int32), small
 
 
 def _prompt(
@@ -321,11 +284,10 @@ def _prompt(
     """Point at a mask (S, S): points (2, 2), labels (2,) and the dense map (S/4, S/4)."""
     side = mask.shape[0]
     if kind == _MASK:
-        rough = mask.astype(np.uint8)
         size = int(rng.integers(1, 4)) * 2 - 1
         change = cv2.dilate if rng.random() < 0.5 else cv2.erode
-        rough = change(rough, np.ones((size, size), np.uint8))
-        small = cv2.resize(rough.astype(np.float32), (grid, grid), interpolation=cv2.INTER_AREA)
+        rough = change(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(np.float32)
+        small = cv2.resize(rough, (grid, grid), interpolation=cv2.INTER_AREA).astype(np.float32)
         return np.zeros((2, 2), np.float32), np.array([-1, -1], np.int32), small
     if kind == _CLICK:
         depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]

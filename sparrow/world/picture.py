@@ -18,8 +18,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sparrow.errors import SparrowError
+from sparrow.paths import ASSETS
 
-SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "world" / "atlas.zip"
+SHIPPED = ASSETS / "world" / "atlas.zip"
 MAX_SIDE = 2048
 MAX_PICTURES = 20_000
 MAX_BYTES = 64 * 2**20

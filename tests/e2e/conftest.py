@@ -11,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -19,7 +18,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.e2e.visitor import Visitor
 
 ROOT = Path(__file__).parent.parent.parent
-SECONDS_TO_START = 120
+SECONDS_TO_START = 300
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +61,9 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> str:
         if server.poll() is not None:
             pytest.fail(f"app.py ended with {server.returncode}:\n{log.read_text()}")
         try:
-            with urllib.request.urlopen(address, timeout=5):
+            with urllib.request.urlopen(address, timeout=30):
                 return address
-        except URLError:
+        except OSError:  # not yet, or not in time
             time.sleep(0.2)
     pytest.fail(f"app.py did not answer within {SECONDS_TO_START} s:\n{log.read_text()}")
 

@@ -26,7 +26,7 @@ class Visitor:
             color_scheme="dark" if dark else "light",
         )
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(120_000)
         self.page.on("pageerror", lambda error: self.troubles.append(f"page error: {error}"))
         self.page.on("console", self._note_console)
         self.page.on("request", self._note_request)

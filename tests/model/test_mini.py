@@ -6,8 +6,8 @@ import torch
 
 from sparrow.errors import Cancelled, PromptError
 from sparrow.model.generation import Conversation
-from sparrow.model.mini import MiniConfig, MiniVideoLLM, Seen
-from sparrow.model.object_encoder import ObjectEncoderConfig
+from sparrow.model.mini import MiniConfig, MiniVideoLLM, Seen, place_shares
+from sparrow.model.object_encoder import ObjectEncoderConfig, trajectories
 from sparrow.model.tokenizer import WordTokenizer
 
 WORDS = ("fox", "ice cream", "car", "animal", "food", "red", "blue", "what", "is", "the", "?", ".")
@@ -162,3 +162,29 @@ def test_perceive_links_moving_boxes(llm):
     assert seen.tracks.boxes.shape == (1, 4, 4)
     assert np.allclose(seen.tracks.boxes[0, :, 0] * 64, [10, 16, 22, 28])
     assert nothing.tokens.shape == (0, 32)
+
+
+def track_numbers(*boxes: tuple[float, float, float, float]) -> torch.Tensor:
+    tracks = np.array(boxes, np.float32)[:, None].repeat(4, 1)
+    tracks[:, 2] = np.nan
+    return torch.from_numpy(trajectories(tracks))
+
+
+def test_places_in_words():
+    numbers = track_numbers((0.0, 0.0, 0.3, 0.3), (0.7, 0.7, 0.9, 1.0), (0.45, 0.4, 0.55, 0.6))
+    shares = place_shares(numbers)
+    assert shares["across"].argmax(1).tolist() == [0, 2, 1]
+    assert shares["down"].argmax(1).tolist() == [0, 2, 1]
+    assert (shares["outermost"] > 0.9).int().tolist() == [
+        [1, 0, 1, 0, 0, 0],
+        [0, 1, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0, 1],
+    ]
+
+
+def test_padding_and_being_alone_give_no_rank():
+    numbers = track_numbers((0.0, 0.0, 0.3, 0.3), (0.7, 0.7, 0.9, 1.0), (0.1, 0.1, 0.2, 0.2))
+    padded = place_shares(numbers[None], torch.tensor([[True, True, False]]))
+    assert torch.allclose(padded["outermost"][0, :2], place_shares(numbers[:2])["outermost"])
+    assert (place_shares(numbers[:1])["outermost"] == 0).all()
+    assert place_shares(numbers[:0])["outermost"].shape == (0, 6)

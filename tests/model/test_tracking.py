@@ -22,6 +22,7 @@ TINY = SamConfig(
     global_blocks=(3,),
     windows=(8, 4, 4, 2),
     dim=32,
+    token_dim=32,
     mem_dim=16,
     num_memories=3,
     memory_layers=1,
@@ -126,7 +127,12 @@ def test_pruned_memory_changes_nothing(decoder: PixelDecoder) -> None:
             previous = None
             for index, frame in enumerate(frames.frames):
                 decoded = decoder.step(
-                    decoder.encode(frame), BOX if index == 0 else None, previous, memory, index, (48, 80)
+                    decoder.encode(frame),
+                    BOX if index == 0 else None,
+                    previous,
+                    memory,
+                    index,
+                    (48, 80),
                 )
                 previous = decoded.gated
                 logits.append(decoded.logits)

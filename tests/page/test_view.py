@@ -58,8 +58,9 @@ def test_waiting_and_working_are_busy(session: Session) -> None:
     assert view(session).busy
     assert "Waiting" in view(session).status
     session.pending = None
-    with session.lock:
-        assert view(session).busy
+    session.working = True
+    assert view(session).busy
+    session.working = False
     assert not view(session).busy
 
 

@@ -43,7 +43,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_lists_become_tuples() -> None:
-    stage = parse(
-        Stage, {"name": "a", "task": "tracker", "steps": 2, "betas": [0.8, 0.9]}, "here"
-    )
+    stage = parse(Stage, {"name": "a", "task": "tracker", "steps": 2, "betas": [0.8, 0.9]}, "here")
     assert stage.betas == (0.8, 0.9)

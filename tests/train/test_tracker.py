@@ -43,7 +43,7 @@ def test_batches_have_the_phase_of_their_step(
     assert batch.masks.shape == (frames, objects, 32, 32)
     assert batch.points.shape == (frames, objects, 2, 2)
     assert batch.dense.shape == (frames, objects, 16, 16)
-    assert 0 <= batch.dense.min() and batch.dense.max() <= 1
+    assert batch.dense.min() >= 0 and batch.dense.max() <= 1
     again = made.batch(index)
     assert np.array_equal(batch.frames, again.frames)
     assert np.array_equal(batch.labels, again.labels)
