@@ -101,7 +101,8 @@ class Mp4File:
         context = stream.codec_context
         context.time_base = 1 / rate
         context.gop_size = max(1, min(250, round(2 * rate)))
-        context.options = {"preset": preset, "crf": str(crf)}
+        # mbtree decides by thread timing: without it the same frames give the same bytes
+        context.options = {"preset": preset, "crf": str(crf), "x264-params": "mbtree=0"}
         context.thread_type = "AUTO"
         context.color_range = colour.range
         context.colorspace = colour.matrix

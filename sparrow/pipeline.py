@@ -273,26 +273,44 @@ class Chat:
         return bridged
 
     def _point(self, prompts: Sequence[Prompt]) -> Seen | None:
-        """Follow what the user points at over the sampled frames and encode it (the TSF channel)."""
+        """Encode what the user points at (the TSF channel).
+
+        It is followed to the nearest sampled frame; what was found there takes its place, with the
+        way it goes. A thing that was not found is followed over all sampled frames.
+        """
         if not prompts:
             return None
         assert self._conversation is not None
-        model, seen = self._sparrow.model, self._conversation.seen
-        targets = _targets(self.video, prompts)
+        tracks = self._conversation.seen.tracks.boxes
         rows = []
-        for target in targets:
-            frames = sorted({*self._indices, *target.prompts})
-            held = _HeldFrames(self.video.read(frames))
-            moved = {frames.index(frame): prompt for frame, prompt in target.prompts.items()}
-            local = Target(target.referent_id, frames.index(target.anchor), moved)
-            found = track(model.pixel_decoder, held, [local])[0]
-            at = [frames.index(frame) for frame in self._indices]
-            rows.append(boxes.to_norm(found.boxes[at], self.video.size_hw))
-        for target, row in zip(targets, rows, strict=True):
-            same = _same_thing(row, seen.tracks.boxes)
-            if same is not None:
-                self._ids.setdefault(same, target.referent_id)
-        return model.see_tracks(self._frames, np.stack(rows))
+        for target in _targets(self.video, prompts):
+            near = int(np.abs(np.array(self._indices) - target.anchor).argmin())
+            first, last = sorted((target.anchor, self._indices[near]))
+            row = self._follow(target, range(first, last + 1))
+            thing = _same_thing(row, tracks)
+            if thing is None:
+                rows.append(self._follow(target, sorted({*self._indices, *target.prompts})))
+            else:
+                self._ids.setdefault(thing, target.referent_id)
+                rows.append(tracks[thing])
+        return self._sparrow.model.see_tracks(self._frames, np.stack(rows))
+
+    def _follow(self, target: Target, frames: Sequence[int]) -> np.ndarray:
+        """Track a target through these frames only; gives its boxes on the sampled frames.
+
+        Returns:
+            (T, 4) normalised xyxy, NaN where it was not seen or the frame was left out.
+        """
+        places = {frame: place for place, frame in enumerate(frames)}
+        prompts = {places[f]: prompt for f, prompt in target.prompts.items() if f in places}
+        held = _HeldFrames(self.video.read(frames))
+        local = Target(target.referent_id, places[target.anchor], prompts)
+        found = track(self._sparrow.model.pixel_decoder, held, [local])[0]
+        row = np.full((len(self._indices), 4), np.nan, dtype=np.float32)
+        for place, frame in enumerate(self._indices):
+            if frame in places:
+                row[place] = boxes.to_norm(found.boxes[places[frame]], self.video.size_hw)
+        return row
 
 
 class _HeldFrames:

@@ -2,7 +2,7 @@
 
 Knows that the file has a constant frame rate, an even size and no rotation (ingest.py made it so),
 and nothing of models, masks or what a user uploaded. PyAV reads; where its seeking fails, decord
-gives the same pixels (benchmarks/sampling.py: twice the time, ten times the memory). Every call
+gives the same pixels in more time and memory (benchmarks/sampling.py). Every call
 opens its own reader: readers shared between threads crash or hang.
 """
 
@@ -133,7 +133,7 @@ class Video:
             )
 
     def _read_decord(self, ascending: list[int]) -> np.ndarray:
-        """Give the same frames (n, H, W, 3) by another seeking: slower, and with ten times the memory."""
+        """Give the same frames (n, H, W, 3) by another way of seeking, in more time and memory."""
         try:
             reader = decord.VideoReader(str(self.path), num_threads=1)
             frames: np.ndarray = reader.get_batch(ascending).asnumpy()

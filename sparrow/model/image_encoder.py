@@ -6,7 +6,7 @@ Both give a list of maps, finest first. They know nothing of boxes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -34,30 +34,60 @@ class ImageEncoderConfig:
     """conv: channels at strides 2, 4, 8, 16 and 32."""
 
 
+class HieraSizes(Protocol):
+    """What a config must say to have SAM2's image encoder built from it."""
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def embed_dim(self) -> int: ...
+
+    @property
+    def num_heads(self) -> int: ...
+
+    @property
+    def stages(self) -> tuple[int, ...]: ...
+
+    @property
+    def global_blocks(self) -> tuple[int, ...]: ...
+
+    @property
+    def window_background(self) -> tuple[int, int]: ...
+
+    @property
+    def windows(self) -> tuple[int, ...]: ...
+
+
+def hiera_encoder(config: HieraSizes) -> ImageEncoder:
+    """Build SAM2's Hiera and feature pyramid; the coarsest of its four maps is dropped."""
+    widths = [config.embed_dim * 2**stage for stage in range(len(config.stages))]
+    return ImageEncoder(
+        scalp=1,
+        trunk=Hiera(
+            embed_dim=config.embed_dim,
+            num_heads=config.num_heads,
+            stages=config.stages,
+            global_att_blocks=config.global_blocks,
+            window_pos_embed_bkg_spatial_size=config.window_background,
+            window_spec=config.windows,
+        ),
+        neck=FpnNeck(
+            position_encoding=PositionEmbeddingSine(config.dim, warmup_cache=False),
+            d_model=config.dim,
+            backbone_channel_list=widths[::-1],
+            fpn_top_down_levels=[2, 3],
+            fpn_interp_model="nearest",
+        ),
+    )
+
+
 class Sam2Encoder(nn.Module):
     """Hiera and its feature pyramid: maps of strides 4, 8 and 16, the coarsest of SAM2's four dropped."""
 
     def __init__(self, config: ImageEncoderConfig) -> None:
         super().__init__()
-        widths = [config.embed_dim * 2**stage for stage in range(len(config.stages))]
-        encoder = ImageEncoder(
-            scalp=1,
-            trunk=Hiera(
-                embed_dim=config.embed_dim,
-                num_heads=config.num_heads,
-                stages=config.stages,
-                global_att_blocks=config.global_blocks,
-                window_pos_embed_bkg_spatial_size=config.window_background,
-                window_spec=config.windows,
-            ),
-            neck=FpnNeck(
-                position_encoding=PositionEmbeddingSine(config.dim, warmup_cache=False),
-                d_model=config.dim,
-                backbone_channel_list=widths[::-1],
-                fpn_top_down_levels=[2, 3],
-                fpn_interp_model="nearest",
-            ),
-        )
+        encoder = hiera_encoder(config)
         self.trunk, self.neck = encoder.trunk, encoder.neck
 
     def forward(self, pixels: Tensor) -> list[Tensor]:

@@ -31,7 +31,7 @@ class LinkConfig:
     """Frames that a track may be unseen and still go on."""
     min_frames: int = 2
     """Shorter tracks are dropped."""
-    min_score: float = 0.45
+    min_score: float = 0.5
     """Tracks with a lower mean score are dropped."""
     new_score: float = 0.3
     """A proposal below it may go on with a track but not begin one."""

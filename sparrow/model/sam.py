@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from sam2.modeling.backbones.hieradet import Hiera
-from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
 from sam2.modeling.memory_encoder import CXBlock, Fuser, MaskDownSampler, MemoryEncoder
 from sam2.modeling.position_encoding import PositionEmbeddingSine
@@ -22,6 +20,8 @@ from sam2.modeling.sam.transformer import RoPEAttention, TwoWayTransformer
 from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from sam2.modeling.sam2_utils import MLP
 from torch import Tensor
+
+from sparrow.model.image_encoder import hiera_encoder
 
 _GATE_START = 0.05
 
@@ -75,7 +75,7 @@ class Sam(SAM2Base):
         # transformers' meta-device construction must not reach the rotary tables: plain CPU tensors.
         with torch.device("cpu"):
             super().__init__(
-                image_encoder=_image_encoder(config),
+                image_encoder=hiera_encoder(config),
                 memory_attention=_memory_attention(config),
                 memory_encoder=_memory_encoder(config),
                 num_maskmem=config.num_memories,
@@ -340,28 +340,6 @@ class Memory:
         other = Memory(self._memories + 1, self._pointers + 1)
         other.anchors = dict(self.anchors)
         return other
-
-
-def _image_encoder(config: SamConfig) -> ImageEncoder:
-    widths = [config.embed_dim * 2**stage for stage in range(len(config.stages))]
-    return ImageEncoder(
-        scalp=1,
-        trunk=Hiera(
-            embed_dim=config.embed_dim,
-            num_heads=config.num_heads,
-            stages=config.stages,
-            global_att_blocks=config.global_blocks,
-            window_pos_embed_bkg_spatial_size=config.window_background,
-            window_spec=config.windows,
-        ),
-        neck=FpnNeck(
-            position_encoding=_positions(config.dim),
-            d_model=config.dim,
-            backbone_channel_list=widths[::-1],
-            fpn_top_down_levels=[2, 3],
-            fpn_interp_model="nearest",
-        ),
-    )
 
 
 def _positions(width: int) -> PositionEmbeddingSine:

@@ -75,14 +75,20 @@ class SparrowModel(nn.Module):
 
     @torch.inference_mode()
     def choose(self, box_state: Tensor, conversation: Conversation) -> int | None:
-        """Choose the seen thing that a [BOX] state (C,) means; None when nothing was seen."""
+        """Choose the seen thing that a [BOX] state (C,) of the latest answer means; None if nothing was seen.
+
+        How much the turn is about each thing (the auxiliary pointer) counts beside the selector.
+        """
         scores = conversation.seen.tracks.scores
         if not len(scores):
             return None
         judged = self.selector(
             box_state[None], conversation.object_keys, torch.from_numpy(scores).to(box_state.device)
         )
-        return int(judged.logits[0].argmax())
+        logits = judged.logits[0]
+        if conversation.last is not None:
+            logits = logits + conversation.last.relevance.clamp(min=1e-6).log()
+        return int(logits.argmax())
 
     def card(self) -> dict[str, Any]:
         """Say what the model is and can talk about."""

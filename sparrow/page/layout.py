@@ -161,6 +161,7 @@ def _conversation() -> tuple[
 ]:
     chat = gr.Chatbot(
         label="Conversation",
+        show_label=False,
         elem_id="chat",
         height=440,
         buttons=[],

@@ -28,9 +28,12 @@ logger = logging.getLogger(__name__)
 class Task(Protocol):
     """What a module of sparrow.train offers to the loop."""
 
-    model: nn.Module
-    parts: tuple[str, ...]
-    """Prefixes of the model's parameters that are trained; all others are frozen."""
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Prefixes of the model's parameters that are trained; all others are frozen."""
 
     def batch(self, index: int) -> Any:
         """Draw batch number `index` as numpy arrays, in a worker process; same index, same batch."""

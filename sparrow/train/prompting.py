@@ -83,7 +83,9 @@ class Prompting:
         )
 
     def batch(self, index: int) -> tuple[TrackerBatch, ReferentBatch]:
-        return self._tracker.batch(index), self._referents(_FIRST_SEED + index * 16, index)
+        return self._tracker.batch(index), self._referents(
+            (_FIRST_SEED + index * 16) % splits.TRAIN[1], index
+        )
 
     def loss(
         self, batch: tuple[TrackerBatch, ReferentBatch], step: int

@@ -265,7 +265,7 @@ def _assemble(
     points = np.zeros((length, objects, 2, 2), dtype=np.float32)
     labels = np.full((length, objects, 2), -1, dtype=np.int32)
     dense = np.zeros((length, objects, grid, grid), dtype=np.float32)
-    kinds = rng.choice(3, objects, p=_SHARES).astype(np.int32)
+    kinds = np.asarray(rng.choice(3, objects, p=_SHARES), dtype=np.int32)
     for t in range(length):
         again = t > 0 and rng.random() < reprompt
         for n in range(objects):

@@ -1,3 +1,4 @@
+import copy
 from threading import Event
 
 import numpy as np
@@ -162,6 +163,23 @@ def test_perceive_links_moving_boxes(llm):
     assert seen.tracks.boxes.shape == (1, 4, 4)
     assert np.allclose(seen.tracks.boxes[0, :, 0] * 64, [10, 16, 22, 28])
     assert nothing.tokens.shape == (0, 32)
+
+
+@torch.inference_mode()
+def test_an_object_told_in_words_only_hides_the_rest_of_its_look(llm):
+    seen, told = see(llm, 2), torch.tensor([True, False])
+    first = llm.object_inputs(seen.tokens, seen.numbers, worded=told)
+    second = llm.object_inputs(seen.tokens, seen.numbers)
+    assert not torch.allclose(first[0], second[0])
+    assert torch.equal(first[1], second[1])
+    blind = copy.deepcopy(llm)  # with equal beliefs, what is left of the look must not count
+    encoder = blind.object_encoder
+    for head in (*encoder.heads.values(), encoder.objectness_head):
+        head.weight.zero_()
+    one = blind.object_inputs(seen.tokens, seen.numbers, worded=told)
+    two = blind.object_inputs(seen.tokens + 1, seen.numbers, worded=told)
+    assert torch.equal(one[0], two[0])
+    assert not torch.allclose(one[1], two[1])
 
 
 def track_numbers(*boxes: tuple[float, float, float, float]) -> torch.Tensor:
