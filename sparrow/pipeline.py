@@ -222,6 +222,8 @@ class Chat:
 
     def _ground(self, phrases: Sequence[MarkedPhrase]) -> tuple[tuple[Referent, ...], list[Target]]:
         """Give the referents of an answer, and the targets among them that have no track yet."""
+        if not phrases:
+            return (), []
         conversation, model = self._conversation, self._sparrow.model
         assert conversation is not None and conversation.last is not None
         states = conversation.last

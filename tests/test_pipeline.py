@@ -18,7 +18,7 @@ from sparrow.world.clip import write_clip
 from sparrow.world.picture import load_atlas
 from sparrow.world.scene import Scene
 
-SEED = 8_100_007  # of the test split
+SEED = 8_100_011  # of the test split
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def video(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Video:
 
 def absent_noun(scene: Scene) -> str:
     there = {thing.noun for thing in scene.things}
-    return next(noun for noun in ("zebra", "guitar", "banana") if noun not in there)
+    return next(noun for noun in ("guitar", "banana", "zebra") if noun not in there)
 
 
 def test_an_answer_streams_words_then_tracks(sparrow: Sparrow, scene: Scene, video: Video) -> None:

@@ -116,10 +116,14 @@ def test_a_conversation_with_coloured_words_a_playing_video_and_downloads(
     again = page.locator("#chat .bot.message").nth(1).locator("mark.ref").first
     assert again.evaluate("m => getComputedStyle(m).backgroundColor") == rgb(colour_of(1))
 
+
+def test_what_is_not_there_is_refused_politely(visitor: Visitor) -> None:
+    visitor.open_example(0)
     visitor.ask("Segment the zebra.")
-    refusal = visitor.wait_for_answer(3)
+    refusal = visitor.wait_for_answer(1)
     assert re.search(r"\b(no|not|cannot|don't|none)\b", refusal)
-    assert page.locator("#chat .bot.message").nth(2).locator("mark").count() == 0
+    assert visitor.page.locator("#chat mark").count() == 0
+    assert visitor.page.locator("#objects li").count() == 0
 
 
 def test_bad_files_are_explained_and_the_page_goes_on(
