@@ -89,7 +89,14 @@ class Sparrow:
             PromptError: no prompt, or one that lies outside the video.
         """
         targets = _targets(video, prompts)
-        return track(self.model.pixel_decoder, video, targets, progress=progress, cancel=cancel)
+        return track(
+            self.model.pixel_decoder,
+            video,
+            targets,
+            propose=self.model.propose,
+            progress=progress,
+            cancel=cancel,
+        )
 
 
 class Chat:
@@ -172,8 +179,9 @@ class Chat:
         new: list[MaskTrack] = []
         if targets and complete:
             tracking = time.monotonic()
+            model = self._sparrow.model
             new = yield from track_steps(
-                self._sparrow.model.pixel_decoder, self.video, targets, cancel=cancel
+                model.pixel_decoder, self.video, targets, propose=model.propose, cancel=cancel
             )
             seconds["track"] = time.monotonic() - tracking
             complete = all(found.complete for found in new)
@@ -277,8 +285,9 @@ class Chat:
     def _point(self, prompts: Sequence[Prompt]) -> Seen | None:
         """Encode what the user points at (the TSF channel).
 
-        It is followed to the nearest sampled frame; what was found there takes its place, with the
-        way it goes. A thing that was not found is followed over all sampled frames.
+        What was found there takes its place, with the way it goes: there by its box where one was drawn,
+        else by following it to the nearest sampled frame. A thing that was not found is followed over all
+        sampled frames.
         """
         if not prompts:
             return None
@@ -288,8 +297,14 @@ class Chat:
         for target in _targets(self.video, prompts):
             near = int(np.abs(np.array(self._indices) - target.anchor).argmin())
             first, last = sorted((target.anchor, self._indices[near]))
-            row = self._follow(target, range(first, last + 1))
-            thing = _same_thing(row, tracks)
+            drawn = target.prompts[target.anchor].box
+            thing = None
+            if drawn is not None:
+                row = np.full((len(self._indices), 4), np.nan, dtype=np.float32)
+                row[near] = boxes.to_norm(drawn, self.video.size_hw)
+                thing = _same_thing(row, tracks)
+            if thing is None:
+                thing = _same_thing(self._follow(target, range(first, last + 1)), tracks)
             if thing is None:
                 rows.append(self._follow(target, sorted({*self._indices, *target.prompts})))
             else:
@@ -307,7 +322,8 @@ class Chat:
         prompts = {places[f]: prompt for f, prompt in target.prompts.items() if f in places}
         held = _HeldFrames(self.video.read(frames))
         local = Target(target.referent_id, places[target.anchor], prompts)
-        found = track(self._sparrow.model.pixel_decoder, held, [local])[0]
+        model = self._sparrow.model
+        found = track(model.pixel_decoder, held, [local], propose=model.propose)[0]
         row = np.full((len(self._indices), 4), np.nan, dtype=np.float32)
         for place, frame in enumerate(self._indices):
             if frame in places:

@@ -15,10 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparrow import boxes, masks
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded, Memory
 from sparrow.types import MaskTrack, Progress, TrackBuilder
 
+_SAME_BOX = 0.5  # overlap from which a proposal is taken for the object's next box
+_SURE_BOX = 0.3  # score that it needs for that
 _CHUNK_BYTES = 128 << 20  # of squashed frames, held at once when a video is read backwards
 
 
@@ -32,6 +35,10 @@ class FrameSource(Protocol):
     def size_hw(self) -> tuple[int, int]: ...
 
     def iter(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]: ...
+
+
+Propose = Callable[[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]
+"""Frames (n, H, W, 3) to normalised boxes (P, 4) and scores (P,) of each."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class _State:
         self.target = target
         self.memory = memory
         self.previous: Tensor | None = None
-        self.anchored: tuple[Memory, Tensor] | None = None
+        self.box: np.ndarray | None = None  # normalised, where the object was last
+        self.anchored: tuple[Memory, Tensor, np.ndarray | None] | None = None
         self.builder = TrackBuilder(target.referent_id, size_hw, frames)
 
 
@@ -61,11 +69,12 @@ def track(
     video: FrameSource,
     targets: list[Target],
     *,
+    propose: Propose | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> list[MaskTrack]:
     """Give one track per target, in their order; see `track_steps`."""
-    steps = track_steps(decoder, video, targets, cancel=cancel)
+    steps = track_steps(decoder, video, targets, propose=propose, cancel=cancel)
     while True:
         try:
             step = next(steps)
@@ -81,12 +90,21 @@ def track_steps(
     video: FrameSource,
     targets: list[Target],
     *,
+    propose: Propose | None = None,
     cancel: threading.Event | None = None,
 ) -> Generator[Progress, None, list[MaskTrack]]:
     """Track targets through a video, yielding the progress after each frame.
 
     Each frame is decoded and encoded once per direction. When `cancel` is set the tracks so far are
     returned, marked as not complete.
+
+    Args:
+        decoder: draws the masks.
+        video: where the frames come from.
+        targets: what to track.
+        propose: where given, a proposal that lies where the object last was becomes its box in a frame
+            without a prompt: a small decoder's masks then do not creep into what is beside them.
+        cancel: checked before each frame.
 
     Returns:
         One track per target, in their order.
@@ -103,7 +121,7 @@ def track_steps(
         for index, frame in frames:
             if cancel is not None and cancel.is_set():
                 return [state.builder.build(complete=False) for state in states]
-            _sweep(decoder, states, index, frame, video.size_hw, reverse=reverse)
+            _sweep(decoder, states, index, frame, video.size_hw, propose, reverse=reverse)
             done += 1
             yield Progress("track", done, total, time.monotonic() - started)
     return [state.builder.build() for state in states]
@@ -116,6 +134,7 @@ def _sweep(
     index: int,
     frame: np.ndarray,
     size_hw: tuple[int, int],
+    propose: Propose | None,
     *,
     reverse: bool,
 ) -> None:
@@ -126,23 +145,43 @@ def _sweep(
     if not active:
         return
     features = decoder.encode(frame)
+    found = None
     for state in active:
         if reverse and index == state.target.anchor - 1:
             assert state.anchored is not None
-            state.memory, state.previous = state.anchored
+            state.memory, state.previous, state.box = state.anchored
+        prompt = state.target.prompts.get(index)
+        if prompt is None and propose is not None and state.box is not None:
+            found = found or propose(frame[None])[0]
+            prompt = _snapped(state.box, *found, size_hw)
         decoded = decoder.step(
-            features,
-            state.target.prompts.get(index),
-            state.previous,
-            state.memory,
-            index,
-            size_hw,
-            reverse=reverse,
+            features, prompt, state.previous, state.memory, index, size_hw, reverse=reverse
         )
+        mask = decoder.to_mask(decoded, size_hw)
         state.previous = decoded.gated
+        state.box = _where(prompt, mask, size_hw)
         if index == state.target.anchor:
-            state.anchored = (state.memory.fork(), decoded.gated)
-        state.builder.put(index, decoder.to_mask(decoded, size_hw), confidence(decoded))
+            state.anchored = (state.memory.fork(), decoded.gated, state.box)
+        state.builder.put(index, mask, confidence(decoded))
+
+
+def _snapped(
+    box: np.ndarray, proposed: np.ndarray, scores: np.ndarray, size_hw: tuple[int, int]
+) -> FramePrompt | None:
+    """Point with the proposal that overlaps the last box best, if it does so well enough."""
+    overlaps = boxes.iou_matrix(box[None], proposed)[0] * (scores >= _SURE_BOX)
+    best = int(overlaps.argmax()) if len(overlaps) else 0
+    if not len(overlaps) or overlaps[best] < _SAME_BOX:
+        return None
+    return FramePrompt(box=boxes.to_pixels(proposed[best], size_hw))
+
+
+def _where(
+    prompt: FramePrompt | None, mask: np.ndarray, size_hw: tuple[int, int]
+) -> np.ndarray | None:
+    """Say where an object is, normalised: its prompted box, else its mask's; None without either."""
+    box = masks.box_of(mask) if prompt is None or prompt.box is None else prompt.box
+    return None if np.isnan(box[0]) else boxes.to_norm(box, size_hw)
 
 
 def confidence(decoded: Decoded) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 
 from sparrow.errors import SparrowError
@@ -42,11 +43,11 @@ def train(paths: Sequence[Path], runs: Path) -> dict[str, dict[str, float]]:
 
 
 def assemble(paths: Sequence[Path], runs: Path, out: Path) -> SparrowModel:
-    """Put the best weights of all stages, later ones over earlier ones, into one model folder."""
+    """Put the best weights of all stages, later ones over earlier ones, into one model folder, in fp16."""
     model = SparrowModel(mini_config(), mini_tokenizer())
     for stage in (Stage.read(path) for path in paths):
         load_parts(model, runs / stage.name)
-    model.save_pretrained(out)
+    model.save_pretrained(out, dtype=torch.float16)
     return model
 
 
