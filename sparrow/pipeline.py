@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from sparrow import boxes
-from sparrow.errors import Cancelled, PromptError
+from sparrow.errors import Cancelled
 from sparrow.model.generation import Conversation
 from sparrow.model.mini import Seen
 from sparrow.model.pixel_decoder import FramePrompt
@@ -26,6 +26,7 @@ from sparrow.model.sparrow import SparrowModel
 from sparrow.model.tokenizer import Detokenizer, MarkedPhrase
 from sparrow.model.tracking import Target, track, track_steps
 from sparrow.paths import ASSETS
+from sparrow.targets import HeldFrames, same_thing, targets_of
 from sparrow.types import (
     GroundedAnswer,
     MaskTrack,
@@ -40,7 +41,6 @@ from sparrow.types import (
 from sparrow.video import Video
 
 _BRIDGE_SECONDS = 1.0  # between sampled frames, up to which a thing is taken to go straight
-_SAME_THING = 0.5  # mean overlap of two tracks' boxes above which they are one thing
 
 
 class Sparrow:
@@ -88,7 +88,7 @@ class Sparrow:
         Raises:
             PromptError: no prompt, or one that lies outside the video.
         """
-        targets = _targets(video, prompts)
+        targets = targets_of(video, prompts)
         return track(
             self.model.pixel_decoder,
             video,
@@ -294,7 +294,7 @@ class Chat:
         assert self._conversation is not None
         tracks = self._conversation.seen.tracks.boxes
         rows = []
-        for target in _targets(self.video, prompts):
+        for target in targets_of(self.video, prompts):
             near = int(np.abs(np.array(self._indices) - target.anchor).argmin())
             first, last = sorted((target.anchor, self._indices[near]))
             drawn = target.prompts[target.anchor].box
@@ -302,9 +302,9 @@ class Chat:
             if drawn is not None:
                 row = np.full((len(self._indices), 4), np.nan, dtype=np.float32)
                 row[near] = boxes.to_norm(drawn, self.video.size_hw)
-                thing = _same_thing(row, tracks)
+                thing = same_thing(row, tracks)
             if thing is None:
-                thing = _same_thing(self._follow(target, range(first, last + 1)), tracks)
+                thing = same_thing(self._follow(target, range(first, last + 1)), tracks)
             if thing is None:
                 rows.append(self._follow(target, sorted({*self._indices, *target.prompts})))
             else:
@@ -320,7 +320,7 @@ class Chat:
         """
         places = {frame: place for place, frame in enumerate(frames)}
         prompts = {places[f]: prompt for f, prompt in target.prompts.items() if f in places}
-        held = _HeldFrames(self.video.read(frames))
+        held = HeldFrames(self.video.read(frames))
         local = Target(target.referent_id, places[target.anchor], prompts)
         model = self._sparrow.model
         found = track(model.pixel_decoder, held, [local], propose=model.propose)[0]
@@ -329,73 +329,6 @@ class Chat:
             if frame in places:
                 row[place] = boxes.to_norm(found.boxes[places[frame]], self.video.size_hw)
         return row
-
-
-class _HeldFrames:
-    """A few frames in memory as a source for tracking."""
-
-    def __init__(self, frames: np.ndarray) -> None:
-        self._frames = frames
-        self.num_frames = len(frames)
-        self.size_hw = (frames.shape[1], frames.shape[2])
-
-    def iter(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        yield from self._frames[start:stop]
-
-
-def _targets(video: Video, prompts: Sequence[Prompt]) -> list[Target]:
-    """Gather prompts by referent and frame; the earliest prompted frame is the anchor."""
-    if not prompts:
-        raise PromptError("track: expected at least one point, box or mask, got none")
-    gathered: dict[int, dict[int, list[Prompt]]] = {}
-    for prompt in prompts:
-        _check(video, prompt)
-        gathered.setdefault(prompt.referent_id, {}).setdefault(prompt.frame, []).append(prompt)
-    return [
-        Target(referent_id, min(frames), {f: _merge(frames[f]) for f in sorted(frames)})
-        for referent_id, frames in sorted(gathered.items())
-    ]
-
-
-def _merge(prompts: Sequence[Prompt]) -> FramePrompt:
-    """Put the prompts of one referent on one frame together; the latest box or mask counts."""
-    given: dict[str, np.ndarray] = {p.kind: p.coordinates for p in prompts}
-    clicks = tuple(
-        (float(p.coordinates[0]), float(p.coordinates[1]), p.kind == "point+")
-        for p in prompts
-        if p.kind in ("point+", "point-")
-    )
-    return FramePrompt(given.get("box"), clicks, given.get("mask"))
-
-
-def _check(video: Video, prompt: Prompt) -> None:
-    height, width = video.size_hw
-    if prompt.frame >= video.num_frames:
-        raise PromptError(f"prompt frame: expected 0 to {video.num_frames - 1}, got {prompt.frame}")
-    if prompt.kind == "mask":
-        inside = prompt.coordinates.shape == video.size_hw
-    else:
-        xy = prompt.coordinates.reshape(-1, 2)
-        limits = np.array([width, height])
-        inside = bool((xy <= limits).all() and (xy >= 0).all())
-    if not inside:
-        raise PromptError(
-            f"{prompt.kind} prompt: expected pixels inside the {width} x {height} frame, "
-            f"got {np.asarray(prompt.coordinates).shape if prompt.kind == 'mask' else prompt.coordinates.tolist()}"
-        )
-
-
-def _same_thing(row: np.ndarray, tracks: np.ndarray) -> int | None:
-    """Find the track (N, T, 4) that overlaps a pointed one (T, 4) best, if well enough."""
-    if not len(tracks):
-        return None
-    both = ~np.isnan(tracks[..., 0]) & ~np.isnan(row[:, 0])[None]
-    overlap = np.zeros(both.shape)
-    for n, t in zip(*np.nonzero(both), strict=True):
-        overlap[n, t] = boxes.iou_matrix(row[t][None], tracks[n, t][None])[0, 0]
-    mean = overlap.sum(1) / np.maximum(both.sum(1), 1)
-    best = int(mean.argmax())
-    return best if mean[best] >= _SAME_THING else None
 
 
 def _best_device() -> str:
