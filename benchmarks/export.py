@@ -1,6 +1,6 @@
 """How long annotate + encode takes against a plain ffmpeg transcode and against moviepy + supervision.
 
-    python benchmarks/export.py [--video FILE] [--seconds 8] [--repeats 3]
+    python -m benchmarks.export [--video FILE] [--seconds 8] [--repeats 3]
 
 Without a file a textured 1280x720 clip with sound is made on the fly. Three referents; the same preset and
 quality everywhere; the variants take turns, the figures are medians of CPU and of wall seconds.

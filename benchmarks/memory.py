@@ -1,6 +1,6 @@
 """Peak memory of a long video through ingest, ten seconds of tracking and export.
 
-    python benchmarks/memory.py [--minutes 5] [--size 1080]
+    python -m benchmarks.memory [--minutes 5] [--size 1080]
 
 Every length runs in a fresh process; the long one must not need much more than ten seconds do. The video is
 made on the fly, as MPEG-4 part 2, so that ingest has to decode and encode every frame.
@@ -88,7 +88,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             path = Path(name) / "clip.mp4"
             write_clip(path, seconds, size_hw)
-            command = [sys.executable, __file__, "--file", str(path)]
+            command = [sys.executable, "-m", "benchmarks.memory", "--file", str(path)]
             answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         frames, ingest, tracked, whole = (int(word) for word in answer.split())
         peaks.append(whole)

@@ -1,6 +1,6 @@
 """How long reading a few frames spread over a video takes, against decord; the pixels must be the same.
 
-    python benchmarks/sampling.py [--seconds 30]
+    python -m benchmarks.sampling [--seconds 30]
 
 CPU seconds of this process, medians of interleaved repetitions; a textured 1280x720 clip is made on the fly.
 """
