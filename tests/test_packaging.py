@@ -18,7 +18,6 @@ import yaml
 from packaging.requirements import Requirement
 
 from sparrow.cli import _parser
-from sparrow.paths import ASSETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -179,9 +178,6 @@ def test_readme_tree_exists(path: str) -> None:
     assert here.is_dir() if path.endswith("/") else here.is_file()
 
 
-@pytest.mark.skipif(
-    not (ASSETS / "sparrow-mini").is_dir(), reason="runs as soon as assets/sparrow-mini is there"
-)
 def test_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README, re.S)
     assert len(block.splitlines()) <= 12
