@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -129,13 +130,17 @@ def test_what_is_not_there_is_refused_politely(visitor: Visitor) -> None:
 def test_bad_files_are_explained_and_the_page_goes_on(
     visitor: Visitor, clip: Clips, tmp_path: Path
 ) -> None:
-    text, long = tmp_path / "text.mp4", tmp_path / "long.mp4"
+    text, huge, long = (tmp_path / f"{name}.mp4" for name in ("text", "huge", "long"))
     text.write_text("this is no video")
+    shutil.copy(clip("huge.gif"), huge)
     write(long, Recipe(fps=1, frames=75))
+    # No message holds the words awaited after it, so each is waited for.
     for path, words in (
         (text, "expected a video"),
-        (clip("sound.mp4"), "picture"),
+        (clip("sound.mp4"), "moving pictures"),
         (clip("cut-no-index.mp4"), "cut off"),
+        (clip("no-frames.mp4"), "only sound"),
+        (huge, "limit max_pixels"),
         (long, "at most 60 s"),
     ):
         visitor.upload(path)
