@@ -15,6 +15,7 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, Page
 
 from sparrow.page.examples import load_examples
+from sparrow.page.opening import MAX_MEGABYTES
 from sparrow.types import colour_of
 from sparrow.video import load_video
 from tests.e2e.visitor import Visitor
@@ -145,6 +146,10 @@ def test_bad_files_are_explained_and_the_page_goes_on(
     ):
         visitor.upload(path)
         visitor.page.wait_for_selector(f"#status .error:has-text('{words}')")
+    with (large := tmp_path / "large.mp4").open("wb") as file:
+        file.truncate((MAX_MEGABYTES + 1) * 2**20)
+    visitor.upload(large)
+    visitor.page.wait_for_selector("text=/maximum allowed size|too large|exceeds/i")
     visitor.upload(clip("rotated.mp4"))
     visitor.wait_for_video()
     assert "rotated.mp4" in visitor.page.inner_text("#about")
