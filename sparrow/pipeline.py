@@ -19,11 +19,10 @@ import torch
 
 from sparrow import boxes
 from sparrow.errors import Cancelled
-from sparrow.model.generation import Conversation
-from sparrow.model.mini import Seen
+from sparrow.model.dialogue import Dialogue, Reply, Thing
 from sparrow.model.pixel_decoder import FramePrompt
 from sparrow.model.sparrow import SparrowModel
-from sparrow.model.tokenizer import Detokenizer, MarkedPhrase
+from sparrow.model.tokenizer import MarkedPhrase
 from sparrow.model.tracking import Target, track, track_steps
 from sparrow.paths import ASSETS
 from sparrow.targets import HeldFrames, same_thing, targets_of
@@ -108,9 +107,8 @@ class Chat:
         self.tracks: dict[int, MaskTrack] = {}
         """By referent id: everything grounded so far."""
         self._sparrow = sparrow
-        self._conversation: Conversation | None = None
+        self._dialogue: Dialogue | None = None
         self._indices: tuple[int, ...] = ()
-        self._frames = np.zeros((0, *video.size_hw, 3), dtype=np.uint8)
         self._ids: dict[int, int] = {}  # seen thing -> referent id
         self._phrases: dict[int, str] = {}  # referent id -> latest words for it
 
@@ -165,18 +163,18 @@ class Chat:
         """
         seconds: dict[str, float] = {}
         started = time.monotonic()
-        if self._conversation is None:
+        if self._dialogue is None:
             yield Progress("read")
             self._read()
             seconds["read"] = time.monotonic() - started
             yield Progress("read", len(self._indices), len(self._indices), seconds["read"])
-        assert self._conversation is not None
         pointed = self._point(prompts)
         words = time.monotonic()
-        text, phrases, complete = yield from self._answer(question, pointed, cancel)
+        reply = yield from self._answer(question, pointed, cancel)
         seconds["answer"] = time.monotonic() - words
-        referents, targets = self._ground(phrases)
+        referents, targets = self._ground(reply.phrases)
         new: list[MaskTrack] = []
+        complete = reply.complete
         if targets and complete:
             tracking = time.monotonic()
             model = self._sparrow.model
@@ -188,9 +186,9 @@ class Chat:
         self.tracks |= {found.referent_id: found for found in new}
         tracks = tuple(self.tracks[r.id] for r in referents if r.id in self.tracks)
         looked_at = tuple(dict.fromkeys(self._indices))
-        answer = GroundedAnswer(text, referents, tracks, looked_at, seconds, complete)
+        answer = GroundedAnswer(reply.text, referents, tracks, looked_at, seconds, complete)
         self.turns.append(Turn("user", question, tuple(prompts)))
-        self.turns.append(Turn("assistant", text, answer=answer))
+        self.turns.append(Turn("assistant", reply.text, answer=answer))
         yield answer
 
     def add(self, found: MaskTrack, phrase: str) -> Referent:
@@ -200,51 +198,41 @@ class Chat:
         return Referent(found.referent_id, phrase, None, colour_of(found.referent_id))
 
     def _read(self) -> None:
-        """Sample frames, find and link the things in them, and encode them for the language model."""
+        """Sample frames and let the model look at them."""
         model = self._sparrow.model
-        count = model.video_llm.config.encoder.num_frames
+        count = model.num_frames
         sampled = self.video.sample(count)
         self._indices = tuple(sampled + sampled[-1:] * (count - len(sampled)))
-        self._frames = self.video.read(self._indices)
-        self._conversation = Conversation(model.video_llm, model.see(self._frames))
+        self._dialogue = model.open(self.video.read(self._indices))
 
     def _answer(
-        self, question: str, pointed: Seen | None, cancel: threading.Event | None
-    ) -> Generator[StreamEvent, None, tuple[str, tuple[MarkedPhrase, ...], bool]]:
-        """Stream the words; gives the clean text, its phrases and whether it came to its end."""
-        assert self._conversation is not None
-        tokenizer = self._sparrow.model.video_llm.tokenizer
-        detokenizer, shown = Detokenizer(tokenizer), ""
-        try:
-            for index in self._conversation.ask(question, pointed, cancel=cancel):
-                delta = detokenizer.feed(index)
-                if delta:
-                    shown += delta
-                    yield TextDelta(delta)
-        except Cancelled:
-            return shown, (), False
-        generation = self._conversation.last
-        assert generation is not None
-        parsed = tokenizer.parse(generation.ids)
-        return parsed.text, parsed.phrases, generation.complete
+        self, question: str, pointed: np.ndarray | None, cancel: threading.Event | None
+    ) -> Generator[StreamEvent, None, Reply]:
+        """Stream the words of an answer; a stopped one is what was shown so far."""
+        assert self._dialogue is not None
+        words, shown = self._dialogue.say(question, pointed, cancel), ""
+        while True:
+            try:
+                delta = next(words)
+            except StopIteration as end:
+                reply: Reply = end.value
+                return reply
+            except Cancelled:
+                return Reply(shown, (), complete=False)
+            shown += delta
+            yield TextDelta(delta)
 
     def _ground(self, phrases: Sequence[MarkedPhrase]) -> tuple[tuple[Referent, ...], list[Target]]:
         """Give the referents of an answer, and the targets among them that have no track yet."""
-        if not phrases:
-            return (), []
-        conversation, model = self._conversation, self._sparrow.model
-        assert conversation is not None and conversation.last is not None
-        states = conversation.last
+        assert self._dialogue is not None
         referents: dict[int, Referent] = {}
         targets = []
         for phrase in phrases:
-            if phrase.box is None:
-                continue
-            thing = model.choose(states.box_states[phrase.box], conversation)
+            thing = self._dialogue.find(phrase)
             if thing is None:
                 continue
-            new = thing not in self._ids
-            referent_id = self._ids.setdefault(thing, self.next_id)
+            new = thing.key not in self._ids
+            referent_id = self._ids.setdefault(thing.key, self.next_id)
             if referent_id in referents:
                 continue
             self._phrases[referent_id] = phrase.text
@@ -252,23 +240,18 @@ class Chat:
                 referent_id, phrase.text, phrase.span, colour_of(referent_id)
             )
             if new or referent_id not in self.tracks:
-                token = None if phrase.seg is None else states.seg_states[phrase.seg]
-                targets.append(self._target(referent_id, thing, token))
+                targets.append(self._target(referent_id, thing))
         done = [r for r in referents.values() if r.id in self.tracks]
         waiting = [r for r in referents.values() if r.id not in self.tracks]
         return tuple(done + waiting), targets
 
-    def _target(self, referent_id: int, thing: int, token: torch.Tensor | None) -> Target:
-        """Prompt a seen thing with its linked boxes; the frame of the largest one is the anchor."""
-        assert self._conversation is not None
-        found = boxes.to_pixels(self._conversation.seen.tracks.boxes[thing], self.video.size_hw)
-        sides = np.nan_to_num(found[:, 2:] - found[:, :2])
-        anchor = self._indices[int(sides.prod(1).argmax())]
+    def _target(self, referent_id: int, thing: Thing) -> Target:
+        """Prompt a thing with its boxes in the sampled frames, and with its state in the anchor frame."""
+        found = boxes.to_pixels(thing.boxes_norm, self.video.size_hw)
+        anchor = self._indices[thing.anchor]
         seen = {f: box for f, box in zip(self._indices, found, strict=True) if not np.isnan(box[0])}
-        prompts = {
-            frame: FramePrompt(box=box, token=token if frame == anchor else None)
-            for frame, box in self._bridged(seen).items()
-        }
+        prompts = {frame: FramePrompt(box=box) for frame, box in self._bridged(seen).items()}
+        prompts[anchor] = FramePrompt(box=seen.get(anchor), token=thing.token)
         return Target(referent_id, anchor, prompts)
 
     def _bridged(self, seen: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
@@ -282,17 +265,20 @@ class Chat:
                     bridged[frame] = (1 - share) * seen[start] + share * seen[stop]
         return bridged
 
-    def _point(self, prompts: Sequence[Prompt]) -> Seen | None:
-        """Encode what the user points at (the TSF channel).
+    def _point(self, prompts: Sequence[Prompt]) -> np.ndarray | None:
+        """Say where in the sampled frames the things are that the user points at (the TSF channel).
 
         What was found there takes its place, with the way it goes: there by its box where one was drawn,
         else by following it to the nearest sampled frame. A thing that was not found is followed over all
         sampled frames.
+
+        Returns:
+            (N, T, 4) normalised xyxy, NaN where unseen; None without prompts.
         """
         if not prompts:
             return None
-        assert self._conversation is not None
-        tracks = self._conversation.seen.tracks.boxes
+        assert self._dialogue is not None
+        tracks = self._dialogue.tracks
         rows = []
         for target in targets_of(self.video, prompts):
             near = int(np.abs(np.array(self._indices) - target.anchor).argmin())
@@ -310,7 +296,7 @@ class Chat:
             else:
                 self._ids.setdefault(thing, target.referent_id)
                 rows.append(tracks[thing])
-        return self._sparrow.model.see_tracks(self._frames, np.stack(rows))
+        return np.stack(rows)
 
     def _follow(self, target: Target, frames: Sequence[int]) -> np.ndarray:
         """Track a target through these frames only; gives its boxes on the sampled frames.

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparrow.model import checkpoint
 from sparrow.model.config import SparrowConfig
-from sparrow.model.generation import Conversation
+from sparrow.model.dialogue import Dialogue
 from sparrow.model.mini import MiniVideoLLM, Seen
+from sparrow.model.mini_dialogue import MiniDialogue
 from sparrow.model.pixel_decoder import PixelDecoder
 from sparrow.model.proposer import Proposer
 from sparrow.model.selector import Selector
@@ -56,15 +57,19 @@ class SparrowModel(nn.Module):
         checkpoint.write(folder, self.config, self, dtype=dtype)
         self.video_llm.tokenizer.save(folder)
 
+    @property
+    def num_frames(self) -> int:
+        """Frames T of a video that the VideoLLM looks at."""
+        return self.video_llm.config.encoder.num_frames
+
+    def open(self, frames: np.ndarray) -> Dialogue:
+        """Look at T sampled frames (T, H, W, 3) uint8 and begin a dialogue about them."""
+        return MiniDialogue(self.video_llm, self.selector, frames, self.see(frames))
+
     @torch.inference_mode()
     def see(self, frames: np.ndarray) -> Seen:
         """Find, link and encode the things in T frames (T, H, W, 3) uint8."""
         return self.video_llm.perceive(frames, self.propose(frames))
-
-    @torch.inference_mode()
-    def see_tracks(self, frames: np.ndarray, boxes: np.ndarray) -> Seen:
-        """Encode given tracks, normalised boxes (N, T, 4) with NaN where unseen: what is pointed at."""
-        return self.video_llm.see_tracks(frames, boxes)
 
     @torch.inference_mode()
     def propose(self, frames: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -72,23 +77,6 @@ class SparrowModel(nn.Module):
         found = self.proposer.propose(self.proposer.prepare(frames))
         boxes = found.boxes_norm.clamp(0, 1).cpu().numpy()
         return list(zip(boxes, found.scores.cpu().numpy(), strict=True))
-
-    @torch.inference_mode()
-    def choose(self, box_state: Tensor, conversation: Conversation) -> int | None:
-        """Choose the seen thing that a [BOX] state (C,) of the latest answer means; None if nothing was seen.
-
-        How much the turn is about each thing (the auxiliary pointer) counts beside the selector.
-        """
-        scores = conversation.seen.tracks.scores
-        if not len(scores):
-            return None
-        judged = self.selector(
-            box_state[None], conversation.object_keys, torch.from_numpy(scores).to(box_state.device)
-        )
-        logits = judged.logits[0]
-        if conversation.last is not None:
-            logits = logits + conversation.last.relevance.clamp(min=1e-6).log()
-        return int(logits.argmax())
 
     def card(self) -> dict[str, Any]:
         """Say what the model is and can talk about."""

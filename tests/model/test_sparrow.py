@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from sparrow.errors import ModelError
 from sparrow.model.generation import Conversation
+from sparrow.model.mini_dialogue import MiniDialogue
 from sparrow.model.pixel_decoder import FramePrompt
 from sparrow.model.sparrow import SparrowModel
 from sparrow.train.sizes import mini_config, mini_tokenizer
@@ -78,10 +79,9 @@ def test_a_loaded_model_sees_tracks_and_speaks_alike(model: SparrowModel, folder
 
 def test_a_choice_among_nothing_is_nothing(model: SparrowModel) -> None:
     frames = np.zeros((8, 60, 80, 3), np.uint8)
-    nothing = np.zeros((0, 8, 4), np.float32)
-    with torch.inference_mode():
-        conversation = Conversation(model.video_llm, model.video_llm.see_tracks(frames, nothing))
-    assert model.choose(torch.zeros(model.config.llm.state_width), conversation) is None
+    seen = model.video_llm.see_tracks(frames, np.zeros((0, 8, 4), np.float32))
+    dialogue = MiniDialogue(model.video_llm, model.selector, frames, seen)
+    assert dialogue.choose(torch.zeros(model.config.llm.state_width)) is None
 
 
 def test_not_a_model_folder(tmp_path: Path) -> None:
