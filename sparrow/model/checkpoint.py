@@ -128,9 +128,20 @@ def _value(hint: Any, value: Any) -> Any:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None:
             return None
-        hint = next(h for h in typing.get_args(hint) if h is not type(None))
+        hint = _member([h for h in typing.get_args(hint) if h is not type(None)], value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_dict(hint, value)
     if isinstance(value, list):
         return tuple(tuple(v) if isinstance(v, list) else v for v in value)
     return value
+
+
+def _member(hints: list[Any], value: Any) -> Any:
+    """Choose the type of a union: of several dataclasses the one whose default `kind` is stored."""
+    if len(hints) == 1 or not isinstance(value, dict):
+        return hints[0]
+    kinds = {hint.kind: hint for hint in hints}
+    kind = value.get("kind", hints[0].kind)
+    if kind not in kinds:
+        raise TypeError(f"kind: expected one of {sorted(kinds)}, got {kind!r}")
+    return kinds[kind]

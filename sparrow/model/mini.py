@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -53,6 +54,7 @@ class MiniConfig:
     """Sizes of the mini VideoLLM."""
 
     encoder: ObjectEncoderConfig
+    kind: Literal["mini"] = "mini"
     link: LinkConfig = field(default_factory=LinkConfig)
     width: int = 160
     layers: int = 4
