@@ -63,7 +63,7 @@ def median_ms(work: Callable[[], object], repeats: int = 5) -> float:
 def answering(sparrow: Sparrow, video: Video) -> Iterator[tuple[str, float]]:
     """Measure the stages from a question to the first word of its answer."""
     model = sparrow.model
-    llm, indices = model.video_llm, video.sample(model.num_frames)
+    llm, indices = model.mini, video.sample(model.num_frames)
     frames = video.read(indices)
     yield "read sampled frames", median_ms(lambda: video.read(indices))
     yield "propose boxes", median_ms(lambda: model.propose(frames))

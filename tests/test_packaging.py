@@ -31,8 +31,8 @@ IMPORT_NAMES = {
     "fonttools": "fontTools",
     "huggingface-hub": "huggingface_hub",
 }
-# Installed for those who build on Sparrow; requirements.txt says of each that no module uses it yet.
-FOR_OTHERS = {"langchain", "moviepy"}
+# No module imports these by name: two for those who build on Sparrow, two that transformers asks for.
+FOR_OTHERS = {"langchain", "moviepy", "sentencepiece", "protobuf"}
 
 
 def requirements(path: Path) -> dict[str, Requirement]:

@@ -8,6 +8,7 @@ from sparrow.model.mini import MiniConfig
 from sparrow.model.proposer import ProposerConfig
 from sparrow.model.sam import SamConfig
 from sparrow.model.selector import SelectorConfig
+from sparrow.model.videoglamm import VideoGlammConfig
 
 
 @dataclass(frozen=True)
@@ -28,5 +29,9 @@ class SparrowConfig:
     sam: SamConfig
     proposer: ProposerConfig
     selector: SelectorConfig
-    llm: MiniConfig
+    llm: MiniConfig | VideoGlammConfig
     card: CardConfig = field(default_factory=CardConfig)
+    anchors: int = 4
+    """videoglamm: sampled frames in which a referent is looked for; 1 is the release's way, the first."""
+    snap: bool = True
+    """While tracking let a proposal that fits correct the mask: what a small PixelDecoder needs."""

@@ -68,3 +68,6 @@ class Dialogue(Protocol):
 
     def find(self, phrase: MarkedPhrase) -> Thing | None:
         """Say what a phrase of the latest answer means; None if nothing was found for it."""
+
+    def settle(self, key: int, boxes_norm: np.ndarray) -> None:
+        """Learn where a thing was in the sampled frames, (T, 4), NaN where unseen, once it was tracked."""

@@ -64,6 +64,9 @@ class MiniDialogue:
         token = None if phrase.seg is None else generation.seg_states[phrase.seg]
         return Thing(key, boxes, int(sides.prod(1).argmax()), token)
 
+    def settle(self, key: int, boxes_norm: np.ndarray) -> None:
+        """Keep to the linked boxes: they are where the language model saw the thing."""
+
     @torch.inference_mode()
     def choose(self, box_state: Tensor) -> int | None:
         """Choose the seen thing that a [BOX] state (C,) of the latest answer means; None if nothing was seen.

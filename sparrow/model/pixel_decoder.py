@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparrow.model.preparing import sam_pixels, to_frame
 from sparrow.model.sam import Decoded, FrameFeatures, Memory, Prompts, Sam, SamConfig
 
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
@@ -40,7 +41,14 @@ class PixelDecoder(nn.Module):
     """SAM2 for streamed frames."""
 
     def __init__(self, config: SamConfig) -> None:
+        """Build it.
+
+        Raises:
+            ValueError: the config's `resize` is none of the two.
+        """
         super().__init__()
+        if config.resize not in ("area", "longest"):
+            raise ValueError(f'resize: expected "area" or "longest", got {config.resize!r}')
         self.config = config
         self.sam = Sam(config)
         same = config.token_dim == config.dim
@@ -53,19 +61,27 @@ class PixelDecoder(nn.Module):
 
     def squash(self, frame: np.ndarray) -> np.ndarray:
         """Resize a frame (H, W, 3) uint8 to the model's square (S, S, 3); such a one stays as it is."""
+        if self.config.resize == "longest":
+            return to_frame(sam_pixels(frame, self.side))
         return cv2.resize(frame, (self.side, self.side), interpolation=cv2.INTER_AREA)
 
     def prepare(self, frames: Sequence[np.ndarray]) -> Tensor:
         """Turn frames (H, W, 3) uint8 into the model's normalised input (n, 3, S, S)."""
+        device = self.sam.no_mem_embed.device
+        if self.config.resize == "longest":
+            return torch.stack([sam_pixels(frame, self.side) for frame in frames]).to(device)
         pixels = (
             np.stack([self.squash(f) for f in frames]).astype(np.float32) / 255 - _MEAN
         ) / _STD
-        device = self.sam.no_mem_embed.device
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(device)
 
     def encode(self, frame: np.ndarray) -> FrameFeatures:
         """Encode one frame (H, W, 3) uint8 for every object and prompt on it."""
         return self.sam.encode(self.prepare([frame]))
+
+    def encode_pixels(self, pixels: Tensor) -> FrameFeatures:
+        """Encode one frame that is the model's normalised input (3, S, S) already."""
+        return self.sam.encode(pixels[None].to(self.sam.no_mem_embed.device))
 
     def new_memory(self) -> Memory:
         """Give the empty memory of one object."""

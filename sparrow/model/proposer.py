@@ -6,7 +6,7 @@ references of learned queries. It knows neither words nor other frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,7 @@ from sparrow.model.deformable import (
     logit,
 )
 from sparrow.model.image_encoder import ImageEncoderConfig, build
+from sparrow.model.preparing import proposer_frame
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _PRIOR = -4.6  # logit of 0.01: at first no query holds a thing
@@ -143,6 +144,10 @@ class Proposer(nn.Module):
     def propose(self, pixels: Tensor, keep: int | None = None) -> Proposals:
         """Give the best `keep` boxes (the config's number by default) of each frame (B, 3, S, S)."""
         return self.rank(self(pixels), keep)
+
+    def propose_as_released(self, pixels: Tensor) -> Proposals:
+        """Propose in one frame that is normalised for SAM2, (3, S, S): the release makes its picture of that."""
+        return self.propose(self.prepare(proposer_frame(pixels, self.config.image_size)[None]))
 
     def rank(self, found: Detections, keep: int | None = None) -> Proposals:
         """Fuse the score heads and sort."""
@@ -311,20 +316,6 @@ def _score_head(dim: int) -> nn.Linear:
 def _pick(rows: Tensor, indices: Tensor) -> Tensor:
     """Pick rows (B, N, C) by indices (B, P)."""
     return rows.gather(1, indices[..., None].expand(-1, -1, rows.shape[-1]))
-
-
-def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights of a released proposer checkpoint to a Proposer's own names.
-
-    The decoder's second copies of the heads are left out: they are the same tensors.
-    """
-    renamed = {}
-    for name, value in weights.items():
-        if name.startswith(("ddetr_transformer.decoder.bbox_", "ddetr_transformer.decoder.class_")):
-            continue
-        name = name.replace("vis_encoder.", "image_encoder.", 1)
-        renamed[name.replace("ddetr_transformer.", "detr.", 1)] = value
-    return renamed
 
 
 def mini_proposer() -> ProposerConfig:

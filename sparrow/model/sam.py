@@ -8,26 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
-from sam2.modeling.memory_encoder import CXBlock, Fuser, MaskDownSampler, MemoryEncoder
-from sam2.modeling.position_encoding import PositionEmbeddingSine
 from sam2.modeling.sam.mask_decoder import MaskDecoder
 from sam2.modeling.sam.prompt_encoder import PromptEncoder
-from sam2.modeling.sam.transformer import RoPEAttention, TwoWayTransformer
+from sam2.modeling.sam.transformer import TwoWayTransformer
 from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from sam2.modeling.sam2_utils import MLP
 from torch import Tensor
 
 from sparrow.model.image_encoder import hiera_encoder
+from sparrow.model.memory_encoder import memory_attention, memory_encoder
 
 _GATE_START = 0.05
 
-Points = tuple[
-    Tensor, Tensor
-]  # coordinates (B, n, 2) in model pixels; labels (B, n), see `Prompts`
+Points = tuple[Tensor, Tensor]
+"""Coordinates (B, n, 2) in model pixels and labels (B, n), see `Prompts`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,9 @@ class SamConfig:
     """The anchor and this many less one of the latest frames are attended to."""
     memory_layers: int = 4
     feedforward: int = 2048
+    """Hidden width of memory attention's layers."""
+    decoder_feedforward: int | None = None
+    """Hidden width of the mask decoder's layers; None: the same."""
     decoder_heads: int = 8
     iou_hidden: int = 256
     layer_scale: float = 1e-6
@@ -61,6 +62,12 @@ class SamConfig:
     """Three candidates where no prompt or a single click leaves the mask ambiguous (SAM2's rule)."""
     dense_prompts: bool = False
     """Give a box, a click or the previous mask also as a map (S/4, S/4) through the mask-prompt path."""
+    predictor_memory: bool = False
+    """Remember as SAM2's video predictor does, and the release with it: the anchor's mask as yes and
+    no instead of its logits, and what is stored of any frame rounded to bfloat16."""
+    resize: Literal["area", "longest"] = "area"
+    """How frames become the square: averaged over areas, or as the release does (longer side first,
+    then squashed; see `sparrow.model.preparing.sam_pixels`)."""
     memory_gate: bool = False
     """Add what memory attention says to the frame's own features, by a learnt share per channel that
     starts small, instead of replacing them: a model trained for minutes then keeps what it learnt on
@@ -76,12 +83,13 @@ class Sam(SAM2Base):
         with torch.device("cpu"):
             super().__init__(
                 image_encoder=hiera_encoder(config),
-                memory_attention=_memory_attention(config),
-                memory_encoder=_memory_encoder(config),
+                memory_attention=memory_attention(config),
+                memory_encoder=memory_encoder(config),
                 num_maskmem=config.num_memories,
                 image_size=config.image_size,
                 sigmoid_scale_for_mem_enc=20.0,
                 sigmoid_bias_for_mem_enc=-10.0,
+                binarize_mask_from_pts_for_mem_enc=config.predictor_memory,
                 use_mask_input_as_output_without_sam=True,
                 directly_add_no_mem_embed=True,
                 use_high_res_features_in_sam=True,
@@ -118,7 +126,7 @@ class Sam(SAM2Base):
             transformer=TwoWayTransformer(
                 depth=2,
                 embedding_dim=dim,
-                mlp_dim=config.feedforward,
+                mlp_dim=config.decoder_feedforward or config.feedforward,
                 num_heads=config.decoder_heads,
             ),
             transformer_dim=dim,
@@ -171,9 +179,19 @@ class Sam(SAM2Base):
             track_in_reverse=reverse,
         )
         if self.config.memory_gate and not anchor:
-            own = features.maps()[-1] + self.no_mem_embed.view(1, -1, 1, 1)
-            pixels = own + self.memory_gate.view(1, -1, 1, 1) * pixels
+            pixels = self.pyramid(features)[-1] + self.memory_gate.view(1, -1, 1, 1) * pixels
         decoded = self._decode(pixels, features, prompts, anchor, presence)
+        self.remember(features, decoded, memory, frame)
+        return decoded
+
+    def decode_alone(self, features: FrameFeatures, prompts: Prompts) -> Decoded:
+        """Decode a frame of B objects by its prompts alone, without reading or writing memory."""
+        return self._decode(self.pyramid(features)[-1], features, prompts, True, None)
+
+    def remember(
+        self, features: FrameFeatures, decoded: Decoded, memory: Memory, frame: int
+    ) -> None:
+        """Put what was decoded into the memory; into an empty one as the anchor."""
         stored, positions = self._encode_new_memory(
             current_vision_feats=list(features.levels),
             feat_sizes=list(features.sizes),
@@ -181,10 +199,20 @@ class Sam(SAM2Base):
                 decoded.gated, scale_factor=4.0, mode="bilinear", align_corners=False
             ),
             object_score_logits=decoded.presence,
-            is_mask_from_pts=False,
+            is_mask_from_pts=not memory.anchors,
         )
+        if self.config.predictor_memory:
+            stored = stored.to(torch.bfloat16).to(stored.dtype)
         memory.put(frame, stored, positions, decoded.pointer)
-        return decoded
+
+    def pyramid(self, features: FrameFeatures) -> list[Tensor]:
+        """Give the maps (B, C, h, w) of a frame without memory, finest first.
+
+        SAM2's "no memory" vector is added to the coarsest. This is what a picture is decoded from, and
+        what the ROI helper reads.
+        """
+        *fine, coarse = features.maps()
+        return [*fine, coarse + self.no_mem_embed.view(1, -1, 1, 1)]
 
     def _decode(
         self,
@@ -197,7 +225,7 @@ class Sam(SAM2Base):
         batch = pixels.shape[0]
         sparse, dense = prompts.embed(self.sam_prompt_encoder, batch)
         clicks = None if prompts.points is None else {"point_labels": prompts.points[1]}
-        multimask = self._use_multimask(anchor, clicks)
+        multimask = not prompts.picture and self._use_multimask(anchor, clicks)
         masks, ious, tokens, scores = self.sam_mask_decoder(
             image_embeddings=pixels,
             image_pe=self.sam_prompt_encoder.get_dense_pe(),
@@ -234,6 +262,14 @@ class FrameFeatures:
             self.sizes,
         )
 
+    def repeat(self, count: int) -> FrameFeatures:
+        """Show one frame's features to `count` objects, without copying them."""
+        return FrameFeatures(
+            tuple(level.expand(-1, count, -1) for level in self.levels),
+            tuple(position.expand(-1, count, -1) for position in self.positions),
+            self.sizes,
+        )
+
     def maps(self) -> list[Tensor]:
         """Give the levels as maps (B, C, h, w)."""
         return [
@@ -252,6 +288,12 @@ class Prompts:
     """(B, n, D) projected [SEG] states, after the points (official order: text last)."""
     dense: Tensor | None = None
     """(B, 1, S/4, S/4) in [0, 1]: coverage of the box, a bump at the click, or the previous mask."""
+    logits: Tensor | None = None
+    """(B, 1, S/4, S/4) of a mask to refine, instead of `dense`: SAM2's own mask prompt."""
+    picture: bool = False
+    """Taken as SAM takes the prompts of a picture, the release's framewise way: the points are a box's
+    two corners or none, no padding point follows them, and there is one mask instead of three
+    candidates."""
 
     @classmethod
     def of_previous(cls, logits: Tensor) -> Prompts:
@@ -273,14 +315,18 @@ class Prompts:
     def embed(self, encoder: PromptEncoder, batch: int) -> tuple[Tensor, Tensor]:
         """Give sparse (B, n, D) and dense (B, D, S/16, S/16) prompt embeddings."""
         device = encoder.no_mask_embed.weight.device
-        points = self.points
-        if points is None:  # a padding point, as the package does
+        points, corners = self.points, None
+        if self.picture:
+            corners = None if points is None else points[0].flatten(1)
+            points = None
+        elif points is None:  # a padding point, as the package does
             points = (
                 torch.zeros(batch, 1, 2, device=device),
                 -torch.ones(batch, 1, dtype=torch.int32, device=device),
             )
-        masks = None if self.dense is None else self.dense * 2 - 1
-        sparse, dense = encoder(points=points, boxes=None, masks=masks)
+        masks = self.logits if self.dense is None else self.dense * 2 - 1
+        sparse, dense = encoder(points=points, boxes=corners, masks=masks)
+        sparse = sparse.expand(batch, -1, -1)  # a picture's without points has one row
         if self.tokens is not None:
             sparse = torch.cat([sparse, self.tokens], dim=1)
         return sparse, dense
@@ -342,47 +388,12 @@ class Memory:
         return other
 
 
-def _positions(width: int) -> PositionEmbeddingSine:
-    return PositionEmbeddingSine(num_pos_feats=width, warmup_cache=False)
+def box_points(boxes: Tensor) -> Points:
+    """Turn boxes (B, 4), xyxy in model pixels, into their corners as points of labels 2 and 3."""
+    labels = torch.tensor([2, 3], dtype=torch.int32, device=boxes.device)
+    return boxes.reshape(-1, 2, 2), labels.expand(len(boxes), 2)
 
 
-def _memory_attention(config: SamConfig) -> MemoryAttention:
-    side = config.image_size // 16
-
-    def attention(width: int | None) -> RoPEAttention:
-        return RoPEAttention(
-            rope_theta=10000.0,
-            feat_sizes=(side, side),
-            rope_k_repeat=width is not None,
-            embedding_dim=config.dim,
-            num_heads=1,
-            downsample_rate=1,
-            dropout=config.dropout,
-            kv_in_dim=width,
-        )
-
-    layer = MemoryAttentionLayer(
-        activation="relu",
-        cross_attention=attention(config.mem_dim),
-        d_model=config.dim,
-        dim_feedforward=config.feedforward,
-        dropout=config.dropout,
-        pos_enc_at_attn=False,
-        pos_enc_at_cross_attn_keys=True,
-        pos_enc_at_cross_attn_queries=False,
-        self_attention=attention(None),
-    )
-    return MemoryAttention(
-        d_model=config.dim, pos_enc_at_input=True, layer=layer, num_layers=config.memory_layers
-    )
-
-
-def _memory_encoder(config: SamConfig) -> MemoryEncoder:
-    block = CXBlock(config.dim, layer_scale_init_value=config.layer_scale)
-    return MemoryEncoder(
-        out_dim=config.mem_dim,
-        mask_downsampler=MaskDownSampler(embed_dim=config.dim, kernel_size=3, stride=2, padding=1),
-        fuser=Fuser(block, num_layers=2),
-        position_encoding=_positions(config.mem_dim),
-        in_dim=config.dim,
-    )
+def released_sam() -> SamConfig:
+    """Give the released SAM2-large's sizes and ways."""
+    return SamConfig(predictor_memory=True, resize="longest")

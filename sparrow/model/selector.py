@@ -218,13 +218,6 @@ def _fitted(maps: Tensor, channels: int) -> Tensor:
     return torch.cat([maps, maps.new_zeros(1, missing, *maps.shape[2:])], 1)
 
 
-def from_released(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Pick the weights of a Selector out of a released checkpoint, whose names begin with "model."."""
-    own = ("proposal_selector.", "roi_helper.", "roi_fusion_gamma")
-    named = {name.removeprefix("model."): value for name, value in weights.items()}
-    return {name: value for name, value in named.items() if name.startswith(own)}
-
-
 def mini_selector(state_dim: int, prop_dim: int) -> SelectorConfig:
     """Sizes of sparrow-mini's Selector, whose proposals are linked tracks."""
     return SelectorConfig(

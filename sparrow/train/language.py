@@ -105,7 +105,7 @@ class Language:
     def __init__(self, model: SparrowModel, stage: Stage) -> None:
         self.model = model
         self.settings = parse(LanguageSettings, stage.settings, f"stage {stage.name} settings")
-        self._llm = model.video_llm
+        self._llm = model.mini
         self._selector = model.selector
         self._clips = self._seen("train", self.settings.first_seed, self.settings.clips)
         held = self._seen("validation", VALIDATION[0], self.settings.validation_clips)

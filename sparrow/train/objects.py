@@ -99,7 +99,7 @@ class Objects:
     def __init__(self, model: SparrowModel, stage: Stage) -> None:
         self.model = model
         self.settings = parse(ObjectsSettings, stage.settings, f"stage {stage.name} settings")
-        self._encoder = model.video_llm.object_encoder
+        self._encoder = model.mini.object_encoder
         self._atlas = load_atlas()
         self._stamps = Stamps(self._atlas)
         self._recent: OrderedDict[int, _Drawn] = OrderedDict()

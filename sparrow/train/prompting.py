@@ -112,7 +112,7 @@ class Prompting:
 
     def _selection_loss(self, batch: ReferentBatch) -> tuple[Tensor, float]:
         device = self.model.pixel_decoder.sam.no_mem_embed.device
-        states = self.model.video_llm.text_hidden_fcs(torch.from_numpy(batch.box_states).to(device))
+        states = self.model.mini.text_hidden_fcs(torch.from_numpy(batch.box_states).to(device))
         logits = self.model.selector(
             states,
             torch.from_numpy(batch.keys).to(device),
@@ -127,7 +127,7 @@ class Prompting:
         decoder = self.model.pixel_decoder
         device = decoder.sam.no_mem_embed.device
         features = decoder.sam.encode(decoder.prepare(list(batch.frames)))
-        states = self.model.video_llm.text_hidden_fcs(torch.from_numpy(batch.seg_states).to(device))
+        states = self.model.mini.text_hidden_fcs(torch.from_numpy(batch.seg_states).to(device))
         tokens = decoder.token_proj(states)
         grid = decoder.side // 4
         maps = np.stack([box_map(corners / 4, grid) for corners in batch.corners])[:, None]
@@ -167,7 +167,7 @@ class Prompting:
         was_training = self.model.training
         self.model.eval()
         for seed in range(first_seed, first_seed + 16):
-            clip = see_clip(self.model.video_llm, seed, self._order, self._atlas)
+            clip = see_clip(self.model.mini, seed, self._order, self._atlas)
             if clip.dialogues:
                 rows += self._read(clip, clip.dialogues[0], rng)
             if rows and seed - first_seed + 1 >= self._settings.clips:
@@ -187,7 +187,7 @@ class Prompting:
         self, clip: SeenClip, told: EncodedDialogue, rng: np.random.Generator
     ) -> list[dict[str, np.ndarray]]:
         """Read a dialogue with its true words; gives a row for each referent that was seen."""
-        llm, view = self.model.video_llm, clip.views[0]
+        llm, view = self.model.mini, clip.views[0]
         count = len(view.owners)
         if not count:
             return []

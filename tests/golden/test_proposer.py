@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from sparrow.model.image_encoder import ImageEncoderConfig
-from sparrow.model.proposer import Detections, Proposer, ProposerConfig, from_released
+from sparrow.model.proposer import Detections, Proposer, ProposerConfig
 from sparrow.train.losses import SetWeights, mask_bce, mask_dice, set_loss
+from tests.golden.renamed import renamed
 
 PARTS = {"score": "loss_ce", "l1": "loss_bbox", "giou": "loss_giou"}
 
@@ -52,7 +53,7 @@ def golden(request: pytest.FixtureRequest, load_golden: Any) -> Any:
 @pytest.fixture(scope="module")
 def proposer(golden: Any) -> Proposer:
     model = build(golden.config)
-    model.load_state_dict(from_released(golden.weights))
+    model.load_state_dict(renamed(golden.weights, "proposer.", store="proposer"))
     return model.eval()
 
 

@@ -13,10 +13,10 @@ from sparrow.model.selector import (
     RoiHelper,
     Selector,
     SelectorConfig,
-    from_released,
     select,
 )
 from sparrow.train.losses import selection
+from tests.golden.renamed import renamed
 
 CASES = ("full", "masked", "noroi", "fallback", "allmasked", "cap4")
 
@@ -31,7 +31,7 @@ def selector(golden: Any) -> Selector:
     config = SelectorConfig(prop_dim=32, hidden=24, roi_hidden=20)
     model = Selector(config)
     released = {f"model.{name}": value for name, value in golden.weights.items()}
-    model.load_state_dict(from_released(released))
+    model.load_state_dict(renamed(released, "selector."))
     return model.eval()
 
 

@@ -31,6 +31,10 @@ class Holder(nn.Module):
         self.video_llm = MiniVideoLLM(config, tokenizer)
         self.selector = Selector(mini_selector(config.state_width, self.video_llm.key_width))
 
+    @property
+    def mini(self) -> MiniVideoLLM:
+        return self.video_llm
+
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory) -> Language:

@@ -20,6 +20,10 @@ class Holder(nn.Module):
         self.video_llm = nn.Module()
         self.video_llm.object_encoder = ObjectEncoder(encoder_config(load_atlas()))
 
+    @property
+    def mini(self) -> nn.Module:
+        return self.video_llm
+
 
 @pytest.fixture(scope="module")
 def task() -> Objects:
