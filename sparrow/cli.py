@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparrow.convert import DTYPES
 from sparrow.errors import SparrowError
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_bench(commands)
     _add_serve(commands)
+    _add_convert(commands)
     _add_atlas(commands)
     return parser
 
@@ -132,6 +135,13 @@ def _add_track(commands: Commands) -> None:
         metavar="X,Y",
         help="pixels on the thing, as displayed",
     )
+    parser.add_argument(
+        "--adapt",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="first let a copy of the tracker learn the thing for so long; 30 is plenty (default: 0)",
+    )
     _add_out(parser, "masks.json and annotated.mp4")
     _add_model(parser)
 
@@ -145,7 +155,9 @@ def _track(arguments: argparse.Namespace) -> None:
     from sparrow.pipeline import Sparrow  # torch: after what can fail at once
 
     sparrow = Sparrow.from_pretrained(arguments.model)
-    tracks = sparrow.track(video, _prompts(arguments), progress=_show)
+    tracks = sparrow.track(
+        video, _prompts(arguments), adapt_seconds=arguments.adapt, progress=_show
+    )
     _end_progress()
     pointed = Referent(1, "what you pointed at", None, colour_of(1))
     _write_results(arguments.out, video, (pointed,), tracks)
@@ -237,6 +249,40 @@ def _serve(arguments: argparse.Namespace) -> None:
     serve(model=arguments.model, host=arguments.host, port=arguments.port)
 
 
+def _add_convert(commands: Commands) -> None:
+    parser = _command(
+        commands, "convert", "Write a released SPARROW as one model folder.", _convert
+    )
+    parser.add_argument("release", metavar="RELEASE", help="folder or hub id of the main store")
+    parser.add_argument(
+        "--proposer", required=True, metavar="P", help="folder or hub id of the detector"
+    )
+    parser.add_argument(
+        "--video-tower", metavar="V", help="InternVideo2's file (default: the published one)"
+    )
+    parser.add_argument(
+        "--image-tower", metavar="I", help="CLIP's folder or hub id (default: the published one)"
+    )
+    parser.add_argument(
+        "--dtype", choices=DTYPES, help="of the VideoLLM's weights (default: as released)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder")
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from sparrow.convert import convert
+
+    folder = convert(
+        arguments.release,
+        proposer=arguments.proposer,
+        video_tower=arguments.video_tower,
+        image_tower=arguments.image_tower,
+        dtype=arguments.dtype,
+        out=arguments.out,
+    )
+    print(folder)
+
+
 def _add_atlas(commands: Commands) -> None:
     parser = _command(commands, "atlas", "Build the world's pictures from packages.", _atlas)
     parser.add_argument("packs", type=Path, help="folder with the downloaded packages")
@@ -276,6 +322,16 @@ def _natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise argparse.ArgumentTypeError(f"expected seconds from 0, got {text!r}")
+    return seconds
 
 
 def _numbers(count: int) -> Callable[[str], np.ndarray]:

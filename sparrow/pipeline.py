@@ -18,9 +18,12 @@ import numpy as np
 import torch
 
 from sparrow import boxes
+from sparrow.adapt import Effort, adapt_and_track
 from sparrow.errors import Cancelled
 from sparrow.model.dialogue import Dialogue, Reply, Thing
 from sparrow.model.pixel_decoder import FramePrompt
+from sparrow.model.release.load import PROPOSER, is_release, load_release
+from sparrow.model.release.quantise import Bits
 from sparrow.model.sparrow import SparrowModel
 from sparrow.model.tokenizer import MarkedPhrase
 from sparrow.model.tracking import Target, track, track_steps
@@ -50,20 +53,46 @@ class Sparrow:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path | None = None, *, device: str | torch.device | None = None
+        cls,
+        path: str | Path | None = None,
+        *,
+        proposer: str | Path = PROPOSER,
+        video_tower: str | Path | None = None,
+        image_tower: str | Path | None = None,
+        dtype: torch.dtype | None = None,
+        quantise: Bits | None = None,
+        device: str | torch.device | None = None,
     ) -> Sparrow:
-        """Load a model.
+        """Load a model folder, or a model as its authors released it.
 
         Args:
             path: folder or hub id; None takes SPARROW_MODEL, or the sparrow-mini that ships.
+            proposer: of a release, a store of its own. This and what follows, but for the device, counts
+                only for a release; see `load_release`.
+            video_tower: None takes the published one, unless the release holds it.
+            image_tower: likewise.
+            dtype: of the VideoLLM; None: as stored.
+            quantise: "8bit" or "4bit", of the language model; needs bitsandbytes.
             device: "cpu", "cuda", "mps"; None takes the best there is.
 
         Raises:
             ModelError: it cannot be found, or its files do not fit.
         """
         chosen = path or os.environ.get("SPARROW_MODEL") or ASSETS / "sparrow-mini"
-        model = SparrowModel.from_pretrained(chosen)
-        return cls(model.to(device or _best_device()))
+        where = device or _best_device()
+        if not is_release(chosen):
+            return cls(SparrowModel.from_pretrained(chosen).to(where))
+        return cls(
+            load_release(
+                chosen,
+                proposer=proposer,
+                video_tower=video_tower,
+                image_tower=image_tower,
+                dtype=dtype,
+                quantise=quantise,
+                device=where,
+            )
+        )
 
     @property
     def card(self) -> dict[str, Any]:
@@ -79,20 +108,39 @@ class Sparrow:
         video: Video,
         prompts: Sequence[Prompt],
         *,
+        adapt_seconds: float = 0.0,
         progress: Callable[[Progress], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> list[MaskTrack]:
         """Track what points, boxes or masks point at; one track per referent id, in ascending order.
 
+        Args:
+            video: what to track in.
+            prompts: what the user points at, corrections on later frames among them.
+            adapt_seconds: above 0, a copy of the tracker first learns what is pointed at for so long, all
+                things together: slower, and far better on real video with sparrow-mini.
+            progress: told after each step of adapting ("adapt") and each frame ("track").
+            cancel: when set, what there is by then is returned, marked as not complete.
+
         Raises:
-            PromptError: no prompt, or one that lies outside the video.
+            PromptError: no prompt, or one that lies outside the video or points at nothing to adapt to.
+            ModelError: the model cannot adapt.
         """
         targets = targets_of(video, prompts)
+        if adapt_seconds:
+            return adapt_and_track(
+                self.model.pixel_decoder,
+                video,
+                targets,
+                Effort(seconds=adapt_seconds),
+                progress=progress,
+                cancel=cancel,
+            )
         return track(
             self.model.pixel_decoder,
             video,
             targets,
-            propose=self.model.propose,
+            propose=self.model.snapping,
             progress=progress,
             cancel=cancel,
         )
@@ -179,8 +227,9 @@ class Chat:
             tracking = time.monotonic()
             model = self._sparrow.model
             new = yield from track_steps(
-                model.pixel_decoder, self.video, targets, propose=model.propose, cancel=cancel
+                model.pixel_decoder, self.video, targets, propose=model.snapping, cancel=cancel
             )
+            self._settle(new)
             seconds["track"] = time.monotonic() - tracking
             complete = all(found.complete for found in new)
         self.tracks |= {found.referent_id: found for found in new}
@@ -244,6 +293,14 @@ class Chat:
         done = [r for r in referents.values() if r.id in self.tracks]
         waiting = [r for r in referents.values() if r.id not in self.tracks]
         return tuple(done + waiting), targets
+
+    def _settle(self, tracks: Sequence[MaskTrack]) -> None:
+        """Tell the dialogue where in the sampled frames the things are that were tracked."""
+        assert self._dialogue is not None
+        keys = {referent_id: key for key, referent_id in self._ids.items()}
+        for found in tracks:
+            rows = found.boxes[list(self._indices)]
+            self._dialogue.settle(keys[found.referent_id], boxes.to_norm(rows, self.video.size_hw))
 
     def _target(self, referent_id: int, thing: Thing) -> Target:
         """Prompt a thing with its boxes in the sampled frames, and with its state in the anchor frame."""
@@ -309,7 +366,7 @@ class Chat:
         held = HeldFrames(self.video.read(frames))
         local = Target(target.referent_id, places[target.anchor], prompts)
         model = self._sparrow.model
-        found = track(model.pixel_decoder, held, [local], propose=model.propose)[0]
+        found = track(model.pixel_decoder, held, [local], propose=model.snapping)[0]
         row = np.full((len(self._indices), 4), np.nan, dtype=np.float32)
         for place, frame in enumerate(self._indices):
             if frame in places:

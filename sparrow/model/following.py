@@ -1,0 +1,222 @@
+"""Follows one thing with a decoder fine-tuned for it: each frame's mask is the next one's prompt.
+
+Looks through a window that goes along, so that small things are seen large. What the thing looks like
+is in the weights, so there is no memory; where the decoder is unsure the mask is empty. Knows
+nothing of how the weights came about.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from sparrow import masks
+from sparrow.model.pixel_decoder import PixelDecoder
+from sparrow.model.sam import Prompts
+from sparrow.model.tracking import FrameSource, confidence
+from sparrow.types import MaskTrack, Progress, TrackBuilder
+
+WINDOW = 3.0
+"""Side of the window in longer sides of the thing."""
+_SMALLEST_WINDOW = 48
+"""Pixels; nothing is gained by enlarging a few of them further."""
+_DETAIL = 2
+"""Masks are cut at so many times the decoder's side."""
+_STEP = 0.2
+"""Share of its size that a thing's edge can move in a frame."""
+_GROWTH = 1.1
+"""How much larger a mask can be than the one before, ..."""
+_LARGEST = 1.1
+"""... and than the thing was lately; what is beyond is left out, least sure pixels first."""
+_SMALLEST = 0.05
+"""Share of the thing's area below which what is left of a mask is not believed."""
+_LATELY = 0.01
+"""Share of each new area in the thing's area."""
+_SURE = 0.3
+"""Expected overlap from which a mask is believed, ..."""
+_SURE_AGAIN = 0.5
+"""... and that of a thing that had been lost."""
+_CHUNK_BYTES = 128 << 20  # of frames held at once when a video is read backwards
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """A thing to follow, with its own decoder."""
+
+    referent_id: int
+    decoder: PixelDecoder
+    masks: Mapping[int, np.ndarray]
+    """(H, W) bool by frame: what the user accepted; it is followed from the first of them, both ways."""
+
+    @property
+    def anchor(self) -> int:
+        return min(self.masks)
+
+
+class Follower:
+    """Carries a mask from frame to frame."""
+
+    def __init__(self, decoder: PixelDecoder, mask: np.ndarray) -> None:
+        """Begin at a mask (H, W) bool with at least one pixel."""
+        self._decoder = decoder
+        self._first = self._area = float(np.count_nonzero(mask))
+        box = masks.box_of(mask)
+        self._reach = WINDOW * float((box[2:] - box[:2]).max())
+        self._where = (box[:2] + box[2:]) / 2
+        self._mask = mask
+
+    def put(self, mask: np.ndarray) -> None:
+        """Go on from a mask (H, W) bool that is known to be right."""
+        self._mask = mask
+        if mask.any():
+            self._area = float(np.count_nonzero(mask))
+            self._look_at(mask)
+
+    def window(self) -> tuple[slice, slice]:
+        """Give the rows and columns of the next frame that are looked at."""
+        reach = self._reach * (self._area / self._first) ** 0.5
+        return window_at(self._where, reach if self._mask.any() else 2 * reach, self._mask.shape)
+
+    def step(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
+        """Find the thing in the next frame (H, W, 3) uint8: its mask (H, W) bool and a score in [0, 1]."""
+        window = self.window()
+        size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
+        large = _DETAIL * self._decoder.side
+        before = cv2.resize(
+            self._mask[window].astype(np.float32), (large, large), interpolation=cv2.INTER_AREA
+        )
+        logits, sure, score = self._decode(frame[window], before)
+        unit = size[0] * size[1] / large**2  # pixels of the frame in one of the mask
+        found = self._bounded(logits, before, self._area / unit)
+        area = float(np.count_nonzero(found)) * unit
+        lost = not before.any()
+        enough = sure >= (_SURE_AGAIN if lost else _SURE) and area >= _SMALLEST * self._area
+        self._mask = np.zeros_like(self._mask)
+        if enough:
+            part = cv2.resize(found.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+            self._mask[window] = part >= 0.5
+            self._area += _LATELY * (area - self._area)
+            self._look_at(self._mask)
+        return self._mask, score
+
+    @torch.inference_mode()
+    def _decode(self, picture: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """Give the logits (L, L), the expected overlap (0 where absent) and the score."""
+        decoder = self._decoder
+        decoded = decoder.sam.decode_alone(decoder.encode(picture), hints(decoder, [before]))
+        logits = F.interpolate(
+            decoded.gated, size=before.shape, mode="bilinear", align_corners=False
+        )
+        sure = float(decoded.iou[0]) if float(decoded.score[0]) > 0 else 0.0
+        return logits[0, 0].cpu().numpy(), sure, confidence(decoded)
+
+    def _bounded(self, logits: np.ndarray, before: np.ndarray, area: float) -> np.ndarray:
+        """Cut the mask (L, L) that can have become of `before`; a leak does not get far."""
+        found = logits > 0
+        most = _LARGEST * area
+        if before.any():
+            radius = int(max(2, _STEP * _extent(before >= 0.5)))
+            disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+            found &= cv2.dilate((before >= 0.5).astype(np.uint8), disc) > 0
+            most = min(most, _GROWTH * max(float(before.sum()), 0.2 * area))
+        if np.count_nonzero(found) > most:
+            rank = np.where(found, logits + 1e-3 * before, -np.inf).ravel()
+            surest = np.argpartition(rank, -int(most) - 1)[rank.size - int(most) :]
+            found = np.zeros(rank.size, dtype=bool)
+            found[surest] = True
+            return found.reshape(before.shape)
+        return found
+
+    def _look_at(self, mask: np.ndarray) -> None:
+        box = masks.box_of(mask)
+        if not np.isnan(box[0]):
+            self._where = (box[:2] + box[2:]) / 2
+
+
+def window_at(centre: np.ndarray, reach: float, size_hw: tuple[int, ...]) -> tuple[slice, slice]:
+    """Give rows and columns of a square around a point, moved into the frame, at most all of it.
+
+    Args:
+        centre: (2,) x, y in pixels.
+        reach: its side in pixels.
+        size_hw: of the frame.
+    """
+    sides = []
+    for middle, length in zip(centre[::-1], size_hw, strict=True):
+        side = min(length, int(max(reach, _SMALLEST_WINDOW)))
+        start = int(np.clip(round(float(middle) - side / 2), 0, length - side))
+        sides.append(slice(start, start + side))
+    return sides[0], sides[1]
+
+
+def hints(decoder: PixelDecoder, before: Sequence[np.ndarray]) -> Prompts:
+    """Point at B things by their masks (N, N), floats in [0, 1] or bool; an empty one points at nothing."""
+    side, grid = decoder.side, decoder.side // 4
+    points = np.zeros((len(before), 2, 2), np.float32)
+    labels = np.full((len(before), 2), -1, np.int32)
+    dense = np.zeros((len(before), 1, grid, grid), np.float32)
+    for row, mask in enumerate(before):
+        box = masks.box_of(mask >= 0.5)
+        if not np.isnan(box[0]):
+            points[row], labels[row] = box.reshape(2, 2) * side / len(mask), (2, 3)
+            dense[row, 0] = cv2.resize(
+                mask.astype(np.float32), (grid, grid), interpolation=cv2.INTER_AREA
+            )
+    device = decoder.sam.no_mem_embed.device
+    given = (torch.from_numpy(points).to(device), torch.from_numpy(labels).to(device))
+    return Prompts(given, None, torch.from_numpy(dense).to(device))
+
+
+def follow_steps(
+    video: FrameSource, things: Sequence[Followed], *, cancel: threading.Event | None = None
+) -> Generator[Progress, None, list[MaskTrack]]:
+    """Follow things through a video, yielding the progress after each frame.
+
+    When `cancel` is set the tracks so far are returned, marked as not complete.
+
+    Returns:
+        One track per thing, in their order.
+    """
+    started = time.monotonic()
+    first, last = min(t.anchor for t in things), max(t.anchor for t in things)
+    total, done = video.num_frames - first + last, 0
+    builders = [TrackBuilder(t.referent_id, video.size_hw, video.num_frames) for t in things]
+    forward = enumerate(video.iter(first), first)
+    for reverse, frames in ((False, forward), (True, backward(video, last))):
+        followers = [Follower(t.decoder, t.masks[t.anchor]) for t in things]
+        for index, frame in frames:
+            if cancel is not None and cancel.is_set():
+                return [builder.build(complete=False) for builder in builders]
+            for thing, follower, builder in zip(things, followers, builders, strict=True):
+                if index in thing.masks:
+                    follower.put(thing.masks[index])
+                    builder.put(index, thing.masks[index], 1.0)
+                elif (index < thing.anchor) == reverse:
+                    builder.put(index, *follower.step(frame))
+            done += 1
+            yield Progress("track", done, total, time.monotonic() - started)
+    return [builder.build() for builder in builders]
+
+
+def backward(video: FrameSource, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Stream frames stop-1 ... 0, holding one chunk of them at a time."""
+    chunk = max(1, _CHUNK_BYTES // (video.size_hw[0] * video.size_hw[1] * 3))
+    while stop > 0:
+        start = max(0, stop - chunk)
+        held = list(video.iter(start, stop))
+        for index in range(stop - 1, start - 1, -1):
+            yield index, held[index - start]
+        stop = start
+
+
+def _extent(mask: np.ndarray) -> float:
+    """Give the side of the square as large as the box of a mask (H, W), 0 for an empty one."""
+    box = masks.box_of(mask)
+    return 0.0 if np.isnan(box[0]) else float((box[2:] - box[:2]).prod() ** 0.5)
