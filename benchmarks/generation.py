@@ -3,9 +3,10 @@
     python -m benchmarks.generation [--tokens 64] [--official-tokens 3] [--repeats 3] [--threads 1]
 
 Both speak with the same random weights: tiny towers, a Phi-3 of the given size (--hidden 512 --layers 8
---heads 8 is a larger one), 16 frames, a prompt of some 3.4 thousand positions, fp32, greedy. The released loop has no cache and runs both towers again for every word,
-which costs the same for each of them: a few are measured and the rest is extrapolated. Its attention is
-the plain one, as released. Figures are medians of CPU seconds; the variants take turns.
+--heads 8 is a larger one), 16 frames, a prompt of some 3.4 thousand positions, fp32, greedy. The released
+loop has no cache and runs both towers again for every word, which costs the same for each of them: a few
+are measured and the rest is extrapolated. Its attention is the plain one, as released. Figures are
+medians of CPU seconds; the variants take turns.
 """
 
 from __future__ import annotations
