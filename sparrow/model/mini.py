@@ -23,6 +23,7 @@ from sparrow.model.object_encoder import (
     NUMBERS_PER_FRAME,
     ObjectEncoder,
     ObjectEncoderConfig,
+    ObjectTokens,
 )
 from sparrow.model.tokenizer import (
     ASSISTANT,
@@ -145,10 +146,13 @@ class MiniVideoLLM(nn.Module):
         )
 
     def see_tracks(self, frames: np.ndarray, boxes: np.ndarray) -> Seen:
-        """Encode given tracks (N, T, 4), normalised with NaN where unseen: what the user points at."""
-        objects = self.object_encoder.encode(self.object_encoder.prepare(frames), boxes)
-        tracks = LinkedTracks(boxes, np.ones(len(boxes), dtype=np.float32))
-        return Seen(tracks, objects.tokens, objects.trajectories)
+        """Encode given tracks (N, T, 4), normalised with NaN where unseen."""
+        return _given(boxes, self.object_encoder.encode(self.object_encoder.prepare(frames), boxes))
+
+    def see_pointed(self, frames: np.ndarray, boxes: np.ndarray) -> Seen:
+        """Encode what the user points at, tracks (N, T, 4), by the views that represent it (TSF)."""
+        pixels = self.object_encoder.prepare(frames)
+        return _given(boxes, self.object_encoder.encode_pointed(pixels, boxes))
 
     def object_inputs(
         self,
@@ -316,6 +320,12 @@ def place_shares(numbers: Tensor, there: Tensor | None = None) -> dict[str, Tens
     rivals = torch.cat([rivals, nobody], -2).amax(-2)
     shares["outermost"] = ((ranked - rivals) / _RANK_WIDTH).sigmoid() * rivals.isfinite()
     return shares
+
+
+def _given(boxes: np.ndarray, objects: ObjectTokens) -> Seen:
+    """Take given tracks (N, T, 4) for seen ones, sure of each."""
+    tracks = LinkedTracks(boxes, np.ones(len(boxes), dtype=np.float32))
+    return Seen(tracks, objects.tokens, objects.trajectories)
 
 
 def _phi3_config(config: MiniConfig, tokenizer: WordTokenizer) -> Phi3Config:

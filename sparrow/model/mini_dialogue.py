@@ -42,7 +42,7 @@ class MiniDialogue:
         tokenizer = self._llm.tokenizer
         detokenizer = Detokenizer(tokenizer)
         with torch.inference_mode():
-            meant = None if pointed is None else self._llm.see_tracks(self._frames, pointed)
+            meant = None if pointed is None else self._llm.see_pointed(self._frames, pointed)
         for index in self._conversation.ask(question, meant, cancel=cancel):
             if delta := detokenizer.feed(index):
                 yield delta

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from sparrow.model.tsf import representatives
+
 ATTRIBUTES = ("noun", "group", "colour", "size", "motion")
 NUMBERS_PER_FRAME = 9  # centre 2, size 2, log size 2, displacement 2, visible 1
 _DISPLACEMENT_GAIN = 8.0
@@ -118,6 +120,23 @@ class ObjectEncoder(nn.Module):
         numbers = torch.from_numpy(trajectories(boxes)).to(device)
         return self(crops, torch.from_numpy(weights).to(device), numbers)
 
+    def encode_pointed(self, frames: Tensor, boxes: np.ndarray) -> ObjectTokens:
+        """Encode what is pointed at from the views that represent it (TSF) instead of its largest ones.
+
+        Args:
+            frames: (T, 3, h, w) from `prepare`.
+            boxes: (N, T, 4) normalised xyxy, NaN where the thing is not seen.
+        """
+        tracks, times = np.nonzero(~np.isnan(boxes[..., 0]))
+        views = self.crop_features(self.crop(frames, boxes[tracks, times], times))  # (M, 256)
+        own = views.split(np.bincount(tracks, minlength=len(boxes)).tolist())
+        count = self.config.crops_per_track
+        chosen = [representatives(seen, count).mean(0) for seen in own if len(seen)]
+        means = views.new_zeros(len(boxes), views.shape[1])
+        if chosen:
+            means[torch.from_numpy(np.unique(tracks))] = torch.stack(chosen)
+        return self._tokens(means, torch.from_numpy(trajectories(boxes)).to(frames.device))
+
     def crop(self, frames: Tensor, boxes: np.ndarray, indices: np.ndarray) -> Tensor:
         """Cut squares around normalised boxes (M, 4) out of frames[indices]; NaN boxes give grey. (M, 3, S, S)."""
         rois = np.zeros((len(boxes), 5), dtype=np.float32)
@@ -135,7 +154,10 @@ class ObjectEncoder(nn.Module):
         """Merge crops (N, C, 3, S, S), their weights (N, C) >= 0 and trajectories (N, 9 T) into tokens."""
         features = self.crop_features(crops.flatten(0, 1)).unflatten(0, crops.shape[:2])
         total = weights.sum(1, keepdim=True).clamp(min=1e-6)
-        mean = (features * (weights / total)[..., None]).sum(1)  # (N, 256)
+        return self._tokens((features * (weights / total)[..., None]).sum(1), numbers)
+
+    def _tokens(self, mean: Tensor, numbers: Tensor) -> ObjectTokens:
+        """Make tokens of mean features (N, 256) and trajectories (N, 9 T)."""
         merged = self.merge(torch.cat([mean, self.trajectory(numbers)], 1))
         tokens = self.norm(merged)  # (N, D)
         logits = {name: head(tokens) for name, head in self.heads.items()}

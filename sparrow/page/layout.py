@@ -67,7 +67,8 @@ def build_layout(card: Mapping[str, object], examples: Sequence[Example], limits
     """Place the components; call it inside gr.Blocks."""
     session_id = gr.State()
     gr.HTML(header_html(card), elem_id="header")
-    with gr.Accordion("What it can talk about", open=False, elem_id="nouns"):
+    limited = bool(card["nouns"])  # a full checkpoint is not bound to a list of words
+    with gr.Accordion("What it can talk about", open=False, elem_id="nouns", visible=limited):
         gr.HTML(nouns_html(card))
     status = gr.HTML('<div class="status work" role="status">Connecting …</div>', elem_id="status")
     with gr.Row(elem_id="columns"):

@@ -141,18 +141,17 @@ def see_clip(
     count = llm.config.encoder.num_frames
     clip = draw_clip(scene, spread_frames(scene.num_frames, count), order.size_hw)
     there = np.flatnonzero((~np.isnan(clip.boxes[..., 0])).any(1))
-    true = (noisy_tracks(clip.boxes[there], rng, _POINTED_JITTER), there + 1)
+    true = noisy_tracks(clip.boxes[there], rng, _POINTED_JITTER)
     if propose is None:
         drawn = [_simulate(clip, order, rng) for _ in range(order.views)]
-        *views, pointed = _look(llm, clip, [*drawn, true])
-        views = [_believed(llm, view) for view in views]
+        views = [_believed(llm, view) for view in _look(llm, clip, drawn)]
     else:
-        (pointed,) = _look(llm, clip, [true])
         views = []
         for _ in range(order.views):
             frames = spread_frames(scene.num_frames, count, float(rng.uniform(0.2, 0.8)))
             own = draw_clip(scene, frames, order.size_hw)
             views.append(_owned(llm.perceive(own.frames, propose(own.frames)), own))
+    pointed = _view(llm.see_pointed(clip.frames, true), there + 1)
     told = [dialogue(scene, rng, order.turns) for _ in range(order.dialogues)]
     known = {*(there + 1).tolist()}
     dialogues = tuple(

@@ -88,3 +88,19 @@ def test_no_track_gives_no_token(encoder):
     found = encoder.encode(encoder.prepare(frames), np.zeros((0, 4, 4), np.float32))
     assert found.tokens.shape == (0, 160)
     assert found.objectness.shape == (0,)
+
+
+def test_what_is_pointed_at_is_seen_by_its_representatives(encoder: ObjectEncoder) -> None:
+    """Of equal views it does not matter which are taken; an unseen thing has no view."""
+    frames = np.full((4, 48, 64, 3), 90, np.uint8)
+    frames[:, 10:30, 20:40] = (200, 30, 60)
+    boxes = np.tile(np.array([20 / 64, 10 / 48, 40 / 64, 30 / 48], np.float32), (2, 4, 1))
+    boxes[0, 3:] = np.nan
+    boxes = np.concatenate([boxes, np.full((1, 4, 4), np.nan, np.float32)])
+    with torch.inference_mode():
+        pixels = encoder.prepare(frames)
+        largest, chosen = encoder.encode(pixels, boxes), encoder.encode_pointed(pixels, boxes)
+        nothing = encoder.encode_pointed(pixels, boxes[:0])
+    torch.testing.assert_close(chosen.tokens, largest.tokens, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(chosen.trajectories, largest.trajectories)
+    assert nothing.tokens.shape == (0, encoder.config.width)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import html
 import re
 
+import gradio as gr
 import pytest
 
 from sparrow.page.header import header_html, nouns_html
+from sparrow.page.layout import build_layout
+from sparrow.page.opening import PAGE_LIMITS
 
 CARD = {
     "name": "sparrow-mini",
@@ -44,3 +47,11 @@ def test_nouns_are_sorted_and_inert() -> None:
 def test_nouns_must_be_a_list() -> None:
     with pytest.raises(TypeError, match="expected a list, got str"):
         nouns_html(CARD | {"nouns": "fox"})
+
+
+@pytest.mark.parametrize(("nouns", "shown"), [(["fox"], True), ([], False)])
+def test_a_model_without_a_list_of_words_shows_none(nouns: list[str], shown: bool) -> None:
+    with gr.Blocks() as page:
+        build_layout(CARD | {"nouns": nouns}, (), PAGE_LIMITS)
+    (block,) = (b for b in page.blocks.values() if b.elem_id == "nouns")
+    assert block.visible is shown
