@@ -24,13 +24,14 @@ from torch import Tensor
 from sparrow import masks
 from sparrow.dreams import Dream, Dreamer, spoiled
 from sparrow.errors import ModelError, PromptError
-from sparrow.model.following import Followed, Follower, backward, follow_steps, hints
+from sparrow.model.following import Followed, Follower, follow_steps, hints, reversed_frames
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded
 from sparrow.model.tracking import FrameSource, Target
 from sparrow.outline import sharpen
 from sparrow.train.losses import mask_bce, mask_dice
 from sparrow.types import MaskTrack, Progress
+from sparrow.work import finish
 
 _TRAINED = (
     "sam.image_encoder.",
@@ -102,15 +103,9 @@ def adapt_and_track(
     clock: Callable[[], float] = time.monotonic,
 ) -> list[MaskTrack]:
     """Give one track per target, in their order; see `adapt_and_track_steps`."""
-    steps = adapt_and_track_steps(decoder, video, targets, effort, cancel=cancel, clock=clock)
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            tracks: list[MaskTrack] = end.value
-            return tracks
-        if progress is not None:
-            progress(step)
+    return finish(
+        adapt_and_track_steps(decoder, video, targets, effort, cancel=cancel, clock=clock), progress
+    )
 
 
 def adapt_and_track_steps(
@@ -385,4 +380,4 @@ def _next_to(
     after = video.num_frames - 1 - index
     if after >= min(count, index):
         return min(count, after), islice(enumerate(video.iter(index + 1), index + 1), count)
-    return min(count, index), islice(backward(video, index), count)
+    return min(count, index), islice(reversed_frames(video, index), count)

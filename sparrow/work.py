@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import TypeVar
 
 from sparrow.errors import Cancelled, VideoError
 from sparrow.types import Progress
 
 ProgressSink = Callable[[Progress], None]
+Step = TypeVar("Step")
+Result = TypeVar("Result")
 
 
 class Work:
@@ -44,3 +47,17 @@ class Work:
             )
         if self._progress is not None:
             self._progress(Progress(name, done, total, seconds))
+
+
+def finish(
+    steps: Generator[Step, None, Result], told: Callable[[Step], object] | None = None
+) -> Result:
+    """Run work that yields its steps to the end, telling each; gives what it returns."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        if told is not None:
+            told(step)

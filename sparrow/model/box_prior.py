@@ -39,7 +39,7 @@ def prior_scores(masks: Tensor, boxes_norm: Tensor) -> Tensor:
         boxes_norm: (P, 4) normalised xyxy; what sticks out of the frame is cut off.
     """
     inside = masks > 0.5
-    own = _tight_boxes(inside)
+    own = tight_boxes(inside)
     boxes = boxes_norm.clamp(0, 1)
     area = inside.float().mean((1, 2))
     extent = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1)
@@ -65,7 +65,7 @@ def keep(scores: Tensor, config: BoxPriorConfig) -> Tensor:
     return good
 
 
-def _tight_boxes(masks: Tensor) -> Tensor:
+def tight_boxes(masks: Tensor) -> Tensor:
     """Give the normalised xyxy box around each bool mask (P, h, w), zeros for an empty one."""
     ends = []
     for side in (masks.any(1), masks.any(2)):  # (P, w) along x, (P, h) along y

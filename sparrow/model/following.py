@@ -7,6 +7,7 @@ nothing of how the weights came about.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from sparrow import masks
 from sparrow.model.pixel_decoder import PixelDecoder
 from sparrow.model.sam import Prompts
-from sparrow.model.tracking import FrameSource, confidence
+from sparrow.model.tracking import FrameSource, backward, confidence
 from sparrow.types import MaskTrack, Progress, TrackBuilder
 
 WINDOW = 3.0
@@ -43,7 +44,6 @@ _SURE = 0.3
 """Expected overlap from which a mask is believed, ..."""
 _SURE_AGAIN = 0.5
 """... and that of a thing that had been lost."""
-_CHUNK_BYTES = 128 << 20  # of frames held at once when a video is read backwards
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,7 @@ def follow_steps(
     total, done = video.num_frames - first + last, 0
     builders = [TrackBuilder(t.referent_id, video.size_hw, video.num_frames) for t in things]
     forward = enumerate(video.iter(first), first)
-    for reverse, frames in ((False, forward), (True, backward(video, last))):
+    for reverse, frames in ((False, forward), (True, reversed_frames(video, last))):
         followers = [Follower(t.decoder, t.masks[t.anchor]) for t in things]
         for index, frame in frames:
             if cancel is not None and cancel.is_set():
@@ -205,15 +205,9 @@ def follow_steps(
     return [builder.build() for builder in builders]
 
 
-def backward(video: FrameSource, stop: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Stream frames stop-1 ... 0, holding one chunk of them at a time."""
-    chunk = max(1, _CHUNK_BYTES // (video.size_hw[0] * video.size_hw[1] * 3))
-    while stop > 0:
-        start = max(0, stop - chunk)
-        held = list(video.iter(start, stop))
-        for index in range(stop - 1, start - 1, -1):
-            yield index, held[index - start]
-        stop = start
+def reversed_frames(video: FrameSource, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Stream the displayed frames stop-1 ... 0 with their indices."""
+    return backward(video.iter, stop, 3 * math.prod(video.size_hw))
 
 
 def _extent(mask: np.ndarray) -> float:

@@ -19,10 +19,11 @@ from sparrow import boxes, masks
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded, Memory
 from sparrow.types import MaskTrack, Progress, TrackBuilder
+from sparrow.work import finish
 
 _SAME_BOX = 0.5  # overlap from which a proposal is taken for the object's next box
 _SURE_BOX = 0.3  # score that it needs for that
-_CHUNK_BYTES = 128 << 20  # of squashed frames, held at once when a video is read backwards
+_CHUNK_BYTES = 128 << 20  # of frames held at once when a video is read backwards
 
 
 class FrameSource(Protocol):
@@ -74,15 +75,7 @@ def track(
     cancel: threading.Event | None = None,
 ) -> list[MaskTrack]:
     """Give one track per target, in their order; see `track_steps`."""
-    steps = track_steps(decoder, video, targets, propose=propose, cancel=cancel)
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            tracks: list[MaskTrack] = end.value
-            return tracks
-        if progress is not None:
-            progress(step)
+    return finish(track_steps(decoder, video, targets, propose=propose, cancel=cancel), progress)
 
 
 def track_steps(
@@ -116,8 +109,13 @@ def track_steps(
     first = min(t.anchor for t in targets)
     last = max(t.anchor for t in targets)
     total, done = video.num_frames - first + last, 0
+
+    def squashed(start: int, stop: int) -> Iterator[np.ndarray]:
+        return map(decoder.squash, video.iter(start, stop))
+
     forward = enumerate(video.iter(first), first)
-    for reverse, frames in ((False, forward), (True, _backward(video, last, decoder))):
+    reversed_ = backward(squashed, last, 3 * decoder.side**2)
+    for reverse, frames in ((False, forward), (True, reversed_)):
         for index, frame in frames:
             if cancel is not None and cancel.is_set():
                 return [state.builder.build(complete=False) for state in states]
@@ -189,14 +187,20 @@ def confidence(decoded: Decoded) -> float:
     return float((decoded.score.sigmoid() * decoded.iou.clamp(0, 1))[0])
 
 
-def _backward(
-    video: FrameSource, stop: int, decoder: PixelDecoder
+def backward(
+    read: Callable[[int, int], Iterator[np.ndarray]], stop: int, frame_bytes: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Stream frames stop-1 ... 0 at the decoder's size, holding one chunk of them at a time."""
-    chunk = max(1, _CHUNK_BYTES // (decoder.side**2 * 3))
+    """Stream frames stop-1 ... 0 with their indices, holding one chunk of them at a time.
+
+    Args:
+        read: streams the frames from a first one up to a last one, exclusive.
+        stop: the frame before which it begins.
+        frame_bytes: what a frame takes as it is read.
+    """
+    chunk = max(1, _CHUNK_BYTES // frame_bytes)
     while stop > 0:
         start = max(0, stop - chunk)
-        held = [decoder.squash(frame) for frame in video.iter(start, stop)]
+        held = list(read(start, stop))
         for index in range(stop - 1, start - 1, -1):
             yield index, held[index - start]
         stop = start

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sparrow.model.box_prior import tight_boxes
 from sparrow.model.framewise import decode_frame
 from sparrow.model.guidance import guide
 from sparrow.model.sam import FrameFeatures
@@ -100,14 +101,7 @@ def grounding_loss(model: SparrowModel, samples: Sequence[GroundedSample]) -> Gr
 def union_boxes(masks: Tensor) -> Tensor:
     """Give the normalised xyxy box around all of a referent's masks (R, T, H, W), (R, 4); NaN for none."""
     inside = (masks > 0).any(1)  # (R, H, W)
-    ends = []
-    for side in (inside.any(1), inside.any(2)):  # (R, W) along x, (R, H) along y
-        count = side.shape[1]
-        first = side.int().argmax(1)
-        last = count - side.flip(1).int().argmax(1)
-        ends.append(torch.stack([first, last], 1) / count)
-    boxes = torch.stack([ends[0][:, 0], ends[1][:, 0], ends[0][:, 1], ends[1][:, 1]], 1)
-    return boxes.masked_fill(~inside.flatten(1).any(1)[:, None], torch.nan)
+    return tight_boxes(inside).masked_fill(~inside.flatten(1).any(1)[:, None], torch.nan)
 
 
 def _ground(

@@ -24,6 +24,7 @@ from sparrow.model.sam import FrameFeatures
 from sparrow.model.sparrow import SparrowModel
 from sparrow.model.video_branch import inference_video
 from sparrow.model.videoglamm import VideoGlamm
+from sparrow.work import finish
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,13 +99,7 @@ def infer(
 
 
 def _generate(llm: VideoGlamm, embeds: Tensor, max_tokens: int) -> Generated:
-    words = speak(llm, embeds, llm.new_cache(), max_tokens=max_tokens)
-    while True:
-        try:
-            next(words)
-        except StopIteration as end:
-            generated: Generated = end.value
-            return generated
+    return finish(speak(llm, embeds, llm.new_cache(), max_tokens=max_tokens))
 
 
 def _choose(
