@@ -17,5 +17,9 @@ class PromptError(SparrowError):
     """A question, point or box that cannot be used."""
 
 
+class Busy(SparrowError):
+    """Too many wait for the model already; the message says when to try again."""
+
+
 class Cancelled(SparrowError):
     """The user pressed Stop; what was finished until then is kept by the caller."""

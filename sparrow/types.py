@@ -242,4 +242,85 @@ class Progress:
     seconds: float = 0.0
 
 
-StreamEvent = TextDelta | Progress | GroundedAnswer
+@dataclass(frozen=True, slots=True, eq=False)
+class TracksSoFar:
+    """Streamed: what tracking has reached; frames not reached yet are absent with score 0."""
+
+    referents: tuple[Referent, ...]
+    tracks: tuple[MaskTrack, ...]
+    """One for each referent, in their order."""
+
+    def __post_init__(self) -> None:
+        if [t.referent_id for t in self.tracks] != [r.id for r in self.referents]:
+            raise ValueError("tracks so far: expected one track per referent, in their order")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """What was said and found in a conversation about one video: all that is needed to go on with it."""
+
+    turns: tuple[Turn, ...] = ()
+    """Question and answer by turns, beginning with a question."""
+    phrases: Mapping[int, str] = field(default_factory=dict)
+    """By referent id: the latest words for it."""
+    tracks: Mapping[int, MaskTrack] = field(default_factory=dict)
+    """By referent id."""
+    next_id: int = 1
+    """The id that the next new referent gets; the id of a deleted one is never given again."""
+
+    def __post_init__(self) -> None:
+        roles = [turn.role for turn in self.turns]
+        if roles != ["user", "assistant"] * (len(roles) // 2):
+            raise ValueError(f"history: expected questions and answers by turns, got {roles}")
+        if any(i >= self.next_id for i in (*self.phrases, *self.tracks)):
+            raise ValueError(f"history: expected referent ids below next_id {self.next_id}")
+
+    @property
+    def referents(self) -> tuple[Referent, ...]:
+        """Everything spoken of or pointed at so far, by id, with its latest phrase."""
+        return tuple(
+            Referent(i, phrase, None, colour_of(i)) for i, phrase in sorted(self.phrases.items())
+        )
+
+    def after(self, question: str, prompts: Sequence[Prompt], answer: GroundedAnswer) -> History:
+        """Give the history with one more question and its answer."""
+        spoken = {referent.id: referent.phrase for referent in answer.referents}
+        return History(
+            (
+                *self.turns,
+                Turn("user", question, tuple(prompts)),
+                Turn("assistant", answer.text, (), answer),
+            ),
+            {**self.phrases, **spoken},
+            {**self.tracks, **{track.referent_id: track for track in answer.tracks}},
+            max(self.next_id, *(i + 1 for i in spoken), 1),
+        )
+
+    def with_track(self, track: MaskTrack, phrase: str) -> History:
+        """Give the history with a track that the user pointed out or corrected, under its referent id."""
+        i = track.referent_id
+        return History(
+            self.turns,
+            {**self.phrases, i: phrase},
+            {**self.tracks, i: track},
+            max(self.next_id, i + 1),
+        )
+
+    def without(self, referent_id: int) -> History:
+        """Give the history without a referent's track and name; answers that spoke of it stay."""
+        return History(
+            self.turns,
+            {i: phrase for i, phrase in self.phrases.items() if i != referent_id},
+            {i: track for i, track in self.tracks.items() if i != referent_id},
+            self.next_id,
+        )
+
+    def before(self, turn: int) -> History:
+        """Give the history as words up to turn `turn` (an even index), for asking anew from there.
+
+        Tracks and names stay: what was found keeps its id and colour when it is spoken of again.
+        """
+        return History(self.turns[:turn], self.phrases, self.tracks, self.next_id)
+
+
+StreamEvent = TextDelta | Progress | TracksSoFar | GroundedAnswer
