@@ -1,4 +1,4 @@
-"""How long annotate + encode takes against a plain ffmpeg transcode and against moviepy + supervision.
+"""How long annotate + encode takes against a plain ffmpeg transcode, against moviepy + supervision; and each format.
 
     python -m benchmarks.export [--video FILE] [--seconds 8] [--repeats 3]
 
@@ -26,7 +26,8 @@ import numpy as np
 import supervision as sv
 from moviepy import VideoFileClip
 
-from sparrow.export import to_detections
+from sparrow.export.detections import to_detections
+from sparrow.export.formats import FORMATS, export
 from sparrow.ingest import open_video
 from sparrow.render import render
 from sparrow.types import MaskTrack, Referent, TrackBuilder, colour_of
@@ -176,6 +177,17 @@ def main() -> None:
         ):
             print(
                 f"{label} / {base}: CPU {cpu[label] / cpu[base]:.2f}, wall {wall[label] / wall[base]:.2f}"
+            )
+        for form in FORMATS:
+            cpu_of, wall_of = (
+                1000 * seconds / video.num_frames
+                for seconds in seconds_of(
+                    lambda key=form.key: export(key, folder, video, tracks, referents)
+                )
+            )
+            size = (folder / form.file).stat().st_size / 2**20
+            print(
+                f"{form.key:12s} CPU {cpu_of:6.1f}  wall {wall_of:6.1f} ms per frame  {size:7.2f} MiB"
             )
 
 

@@ -20,7 +20,7 @@ import av
 import cv2
 import numpy as np
 
-from sparrow.export import write_masks_json
+from sparrow.export.youtube_vis import write_masks_json
 from sparrow.ingest import open_video
 from sparrow.pipeline import Sparrow
 from sparrow.render import render

@@ -27,11 +27,11 @@ from sparrow.errors import ModelError, PromptError
 from sparrow.model.following import Followed, Follower, follow_steps, hints, reversed_frames
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded
-from sparrow.model.tracking import FrameSource, Target
+from sparrow.model.tracking import FrameSource, Reached, Target
 from sparrow.outline import sharpen
 from sparrow.train.losses import mask_bce, mask_dice
 from sparrow.types import MaskTrack, Progress
-from sparrow.work import finish
+from sparrow.work import finish, progress_only
 
 _TRAINED = (
     "sam.image_encoder.",
@@ -98,14 +98,16 @@ def adapt_and_track(
     targets: Sequence[Target],
     effort: Effort,
     *,
+    span: range | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[MaskTrack]:
     """Give one track per target, in their order; see `adapt_and_track_steps`."""
-    return finish(
-        adapt_and_track_steps(decoder, video, targets, effort, cancel=cancel, clock=clock), progress
+    steps = adapt_and_track_steps(
+        decoder, video, targets, effort, span=span, cancel=cancel, clock=clock
     )
+    return finish(steps, progress_only(progress))
 
 
 def adapt_and_track_steps(
@@ -114,9 +116,10 @@ def adapt_and_track_steps(
     targets: Sequence[Target],
     effort: Effort,
     *,
+    span: range | None = None,
     cancel: threading.Event | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Generator[Progress, None, list[MaskTrack]]:
+) -> Generator[Progress | Reached, None, list[MaskTrack]]:
     """Fine-tune a copy of the decoder for each target, then follow them all, yielding the progress.
 
     The effort is shared out evenly; every frame that a target has a prompt on is dreamt from. When `cancel` is
@@ -127,6 +130,7 @@ def adapt_and_track_steps(
         video: where the frames come from.
         targets: what to adapt to and to track.
         effort: how long.
+        span: the frames to track in, all prompted ones among them; None for the whole video.
         cancel: checked before each step and each frame.
         clock: what seconds are measured by.
 
@@ -149,9 +153,14 @@ def adapt_and_track_steps(
             done = round(100 * (place + share) / len(targets))
             yield Progress("adapt", done, 100, time.monotonic() - started)
         things.append(
-            Followed(target.referent_id, adapting.decoder, {s.index: s.mask for s in stills})
+            Followed(
+                target.referent_id,
+                adapting.decoder,
+                {still.index: still.mask for still in stills},
+                target.before,
+            )
         )
-    return (yield from follow_steps(video, things, cancel=cancel))
+    return (yield from follow_steps(video, things, span=span, cancel=cancel))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,15 +176,16 @@ class Still:
 
 @torch.inference_mode()
 def accepted_mask(decoder: PixelDecoder, frame: np.ndarray, prompt: FramePrompt) -> np.ndarray:
-    """Find what a prompt points at in a frame (H, W, 3) uint8; a drawn mask is taken as it is.
+    """Find what a prompt points at in a frame (H, W, 3) uint8; a mask is taken as it is, with its clicks obeyed.
 
     Returns:
         (H, W) bool, empty where nothing was found.
     """
+    features = decoder.encode(frame)
     if prompt.mask is not None:
-        return prompt.mask
+        return decoder.refine(frame, features, prompt)
     size_hw = (frame.shape[0], frame.shape[1])
-    decoded = decoder.step(decoder.encode(frame), prompt, None, decoder.new_memory(), 0, size_hw)
+    decoded = decoder.step(features, prompt, None, decoder.new_memory(), 0, size_hw)
     mask = decoder.to_mask(decoded, size_hw)
     box = prompt.box
     if box is None:

@@ -27,7 +27,7 @@ class Backend(Protocol):
 
     @property
     def card(self) -> Mapping[str, Any]:
-        """What the model is and can talk about: name, trained_on, nouns, limits."""
+        """What the model is and can talk about: name, trained_on, nouns, limits; learns: adapting helps it."""
 
     def ask(
         self,
@@ -67,6 +67,7 @@ class Backend(Protocol):
         span: tuple[int, int] | None = None,
         adapt_seconds: float = 0.0,
         cancel: threading.Event | None = None,
+        key: str = "",
     ) -> Iterator[Progress | TracksSoFar]:
         """Track what points, boxes or masks point at, or correct tracks.
 
@@ -79,6 +80,7 @@ class Backend(Protocol):
             adapt_seconds: above 0, learn what is pointed at first; see `Sparrow.track`.
             cancel: checked at each frame; what there is by then is the result: frames not reached keep
                 `before`, and the track is marked as not complete.
+            key: names the conversation that it is for, see `ask`; who waits, waits by turns of the keys.
 
         Returns:
             Events; the last is a TracksSoFar with one track per referent, in ascending order of id.
@@ -89,7 +91,12 @@ class Backend(Protocol):
         """
 
     def preview(
-        self, video: Video, prompts: Sequence[Prompt], before: MaskTrack | None = None
+        self,
+        video: Video,
+        prompts: Sequence[Prompt],
+        before: MaskTrack | None = None,
+        *,
+        key: str = "",
     ) -> MaskTrack:
         """Draw the mask of one referent on one frame, that of all prompts; elsewhere the track is absent.
 
@@ -97,10 +104,11 @@ class Backend(Protocol):
             video: what to look at.
             prompts: of one referent, all on one frame.
             before: the track that clicks correct on that frame.
+            key: names the conversation that it is for.
         """
 
     def forget(self, key: str) -> None:
-        """Drop what is remembered under a key; an unknown one is no error."""
+        """Drop what is remembered under a key, and of its videos; an unknown one is no error."""
 
 
 def answer_of(events: Iterator[StreamEvent]) -> GroundedAnswer:

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparrow.bench.command import add_bench
 from sparrow.convert import DTYPES
 from sparrow.errors import SparrowError
+from sparrow.looks import MODES
+from sparrow.sessions.command import add_sessions
 
 if TYPE_CHECKING:
     from sparrow.types import MaskTrack, Progress, Prompt, Referent
@@ -53,8 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_ask(commands)
     _add_track(commands)
     _add_train(commands)
-    _add_bench(commands)
+    add_bench(commands, _show, _end_progress)
     _add_serve(commands)
+    add_sessions(commands)
     _add_convert(commands)
     _add_atlas(commands)
     return parser
@@ -95,12 +99,12 @@ def _add_ask(commands: Commands) -> None:
     parser = _command(commands, "ask", "Ask a question about a video.", _ask)
     parser.add_argument("video", type=Path)
     parser.add_argument("question")
-    _add_out(parser, "answer.json, masks.json and annotated.mp4")
+    _add_results(parser, "answer.json, masks.json and annotated.mp4")
     _add_model(parser)
 
 
 def _ask(arguments: argparse.Namespace) -> None:
-    from sparrow.export import write_answer_json
+    from sparrow.export.answer import write_answer_json
     from sparrow.ingest import open_video
 
     video = open_video(arguments.video)
@@ -116,7 +120,7 @@ def _ask(arguments: argparse.Namespace) -> None:
         question=arguments.question,
         model=str(sparrow.card["name"]),
     )
-    _write_results(arguments.out, video, answer.referents, answer.tracks)
+    _write_results(arguments, video, answer.referents, answer.tracks)
     print(answer.text)
 
 
@@ -142,7 +146,7 @@ def _add_track(commands: Commands) -> None:
         metavar="SECONDS",
         help="first let a copy of the tracker learn the thing for so long; 30 is plenty (default: 0)",
     )
-    _add_out(parser, "masks.json and annotated.mp4")
+    _add_results(parser, "masks.json and annotated.mp4")
     _add_model(parser)
 
 
@@ -160,7 +164,7 @@ def _track(arguments: argparse.Namespace) -> None:
     )
     _end_progress()
     pointed = Referent(1, "what you pointed at", None, colour_of(1))
-    _write_results(arguments.out, video, (pointed,), tracks)
+    _write_results(arguments, video, (pointed,), tracks)
     seen = int(tracks[0].visible().sum())
     print(f"seen in {seen} of {video.num_frames} frames")
 
@@ -174,14 +178,18 @@ def _prompts(arguments: argparse.Namespace) -> list[Prompt]:
 
 
 def _write_results(
-    out: Path, video: Video, referents: Sequence[Referent], tracks: Sequence[MaskTrack]
+    arguments: argparse.Namespace,
+    video: Video,
+    referents: Sequence[Referent],
+    tracks: Sequence[MaskTrack],
 ) -> None:
-    from sparrow.export import write_masks_json
-    from sparrow.render import render
+    from sparrow.export.formats import export
+    from sparrow.looks import Look
 
-    write_masks_json(out / "masks.json", video, tracks, referents)
-    render(video, tracks, referents, out / "annotated.mp4", progress=_show)
-    _end_progress()
+    for kind in arguments.format:
+        look = Look(arguments.look)
+        export(kind, arguments.out, video, tracks, referents, look, progress=_show)
+        _end_progress()
 
 
 def _add_train(commands: Commands) -> None:
@@ -208,34 +216,6 @@ def _train(arguments: argparse.Namespace) -> None:
         print(arguments.out)
 
 
-def _add_bench(commands: Commands) -> None:
-    bench = commands.add_parser("bench", help="Measure a model.", allow_abbrev=False)
-    parser = _command(
-        bench.add_subparsers(required=True, metavar="BENCHMARK"),
-        "world",
-        "Measure a model on clips and dialogues of the world.",
-        _bench_world,
-    )
-    parser.add_argument("--seeds", required=True, metavar="A:B", help="seeds A to B - 1")
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="for the numbers")
-    parser.add_argument("--difficulty", choices=("easy", "full"), default="full")
-    _add_model(parser)
-
-
-def _bench_world(arguments: argparse.Namespace) -> None:
-    from sparrow.bench import bench_world, markdown, write_report
-    from sparrow.world.splits import parse_seeds
-
-    seeds = parse_seeds(arguments.seeds)
-    from sparrow.pipeline import Sparrow  # torch: after what can fail at once
-
-    sparrow = Sparrow.from_pretrained(arguments.model)
-    report = bench_world(sparrow, seeds, difficulty=arguments.difficulty, progress=_show)
-    _end_progress()
-    write_report(report, arguments.json)
-    print(markdown(report))
-
-
 def _add_serve(commands: Commands) -> None:
     parser = _command(commands, "serve", "Open the page.", _serve)
     parser.add_argument("--host", default="127.0.0.1")
@@ -246,7 +226,8 @@ def _add_serve(commands: Commands) -> None:
 def _serve(arguments: argparse.Namespace) -> None:
     from sparrow.page.launch import serve
 
-    serve(model=arguments.model, host=arguments.host, port=arguments.port)
+    models = [arguments.model] if arguments.model else []
+    serve(models=models, host=arguments.host, port=arguments.port)
 
 
 def _add_convert(commands: Commands) -> None:
@@ -306,9 +287,19 @@ def _atlas(arguments: argparse.Namespace) -> None:
     print(f"{count} pictures")
 
 
-def _add_out(parser: argparse.ArgumentParser, files: str) -> None:
+def _add_results(parser: argparse.ArgumentParser, files: str) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help=f"folder for {files}"
+    )
+    parser.add_argument(
+        "--format",
+        type=_formats,
+        default=["youtube-vis", "mp4"],
+        metavar="F,F",
+        help="other files: mp4 gif png coco youtube-vos youtube-vis mot webm mov rgba all (docs/downloads.md)",
+    )
+    parser.add_argument(
+        "--look", choices=MODES, default="mask", help="how things are marked in mp4 and gif"
     )
 
 
@@ -322,6 +313,15 @@ def _natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
     return int(text)
+
+
+def _formats(text: str) -> list[str]:
+    from sparrow.export.formats import format_of
+
+    try:
+        return [format_of(kind).key for kind in text.split(",")]
+    except SparrowError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _seconds(text: str) -> float:

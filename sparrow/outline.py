@@ -57,7 +57,7 @@ def sharpen(
         mark = cv2.GC_FGD if on else cv2.GC_BGD
         cv2.circle(marks, (int(x), int(y)), _DOT, int(mark), -1)
     cut = np.zeros_like(rough)
-    cut[window] = _cut(frame[window], marks[window])
+    cut[window] = grab(frame[window], marks[window])
     cut = _whole_pieces(cut)
     span = masks.box_of(cut) - box
     width, height = box[2:] - box[:2]
@@ -65,6 +65,30 @@ def sharpen(
     if np.isnan(missed).any() or missed.max() > 1 - _SPAN or cut.sum() < _BULK * rough.sum():
         return rough
     return cut
+
+
+def grab(picture: np.ndarray, marks: np.ndarray, longest: int = _LARGEST) -> np.ndarray:
+    """Run GrabCut from its marks (h, w) uint8 on a picture (h, w, 3) uint8, which is scaled down where it is large.
+
+    Returns:
+        (h, w) bool.
+    """
+    size = marks.shape[::-1]
+    scale = min(1.0, longest / max(size))
+    if scale < 1:
+        small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+        marks = cv2.resize(marks, small, interpolation=cv2.INTER_NEAREST)
+    marks, picture = np.ascontiguousarray(marks), np.ascontiguousarray(picture)
+    thing = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    if thing.any() and not thing.all():
+        cv2.setRNGSeed(0)
+        off, on = np.zeros((1, 65)), np.zeros((1, 65))  # the colour models that it fills
+        unused = (0, 0, 1, 1)
+        cv2.grabCut(picture, marks, unused, off, on, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+        thing = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    large = cv2.resize(thing.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large >= 0.5)
 
 
 def _within(box: np.ndarray, size_hw: tuple[int, ...]) -> np.ndarray:
@@ -81,26 +105,6 @@ def _window(box: np.ndarray, size_hw: tuple[int, ...]) -> tuple[slice, slice]:
     x0, y0 = np.maximum(centre - half, 0).astype(int)
     x1, y1 = np.minimum(centre + half, [size_hw[1], size_hw[0]]).astype(int)
     return slice(y0, y1), slice(x0, x1)
-
-
-def _cut(picture: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Run GrabCut from marks (h, w) on a picture (h, w, 3); gives (h, w) bool."""
-    size = marks.shape[::-1]
-    scale = min(1.0, _LARGEST / max(size))
-    if scale < 1:
-        small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
-        marks = cv2.resize(marks, small, interpolation=cv2.INTER_NEAREST)
-    marks, picture = np.ascontiguousarray(marks), np.ascontiguousarray(picture)
-    thing = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    if thing.any() and not thing.all():
-        cv2.setRNGSeed(0)
-        off, on = np.zeros((1, 65)), np.zeros((1, 65))  # the colour models that it fills
-        unused = (0, 0, 1, 1)
-        cv2.grabCut(picture, marks, unused, off, on, _ROUNDS, cv2.GC_INIT_WITH_MASK)
-        thing = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    large = cv2.resize(thing.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(large >= 0.5)
 
 
 def _whole_pieces(cut: np.ndarray) -> np.ndarray:

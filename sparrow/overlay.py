@@ -1,62 +1,45 @@
-"""Tracks and referents -> colour on one frame, in RGB or straight in the planes of yuv420p.
+"""Tracks and referents -> marks on one frame, in RGB or straight in the planes of yuv420p.
 
-Touches only the pixels of a mask's box. `draw` is for the page's previews, `Painter` for render.py's
-stream. Knows nothing of files.
+Follows the formulas of looks.py and touches only the pixels that a look changes. `draw` is for single
+pictures, `Painter` for render.py's stream. Knows nothing of files.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from sparrow import masks
+from sparrow import looks, masks
+from sparrow.labels import Box, label_picture, place
+from sparrow.looks import Look, Pattern, pattern_of
+from sparrow.planes import (
+    Plane,
+    blurred,
+    colour_values,
+    mixing_tables,
+    parse_colour,
+    picture_values,
+)
 from sparrow.rle import runs_of
 from sparrow.types import MaskTrack, Referent
 
-MAX_LABEL = 40  # characters
-# Kr and Kb of the matrices that a stream's tag may name (ISO/IEC 23091-2); others count as BT.601.
-LUMA_WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is drawn of each referent."""
-
-    mask: bool = True
-    outline: bool = True
-    box: bool = False
-    label: bool = True
-    opacity: float = 0.45
-    """Of the mask's fill, from 0 (nothing) to 1 (only colour)."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.opacity <= 1:
-            raise ValueError(f"opacity: expected 0 to 1, got {self.opacity}")
-
-
-@dataclass(slots=True, eq=False)
-class Plane:
-    """One writable array of samples of a frame."""
-
-    samples: np.ndarray
-    """(h, w) or (h, w, 3) uint8."""
-    step: int
-    """Frame pixels per sample along each side: 2 for the chroma of yuv420p."""
+BLACK = np.zeros(3)
 
 
 @dataclass(slots=True, eq=False)
 class _Ink:
-    """A referent's colour for each plane, ready to use."""
+    """What marks one referent, ready for each plane."""
 
     values: list[np.ndarray]
-    tables: list[np.ndarray]
-    """Per plane the look-up table of the fill, (1, 256) or (1, 256, 3)."""
+    """Its colour."""
+    fill: list[np.ndarray]
+    """The look-up tables of the fill."""
+    pattern: Pattern
     label: list[np.ndarray]
-    """Per plane the label's samples; empty without label."""
+    """The label's samples; empty without label."""
 
 
 def draw(
@@ -64,24 +47,19 @@ def draw(
     tracks: Sequence[MaskTrack],
     referents: Sequence[Referent],
     index: int,
-    *,
-    mask: bool = True,
-    outline: bool = True,
-    box: bool = False,
-    label: bool = True,
-    opacity: float = 0.45,
+    look: Look | None = None,
 ) -> np.ndarray:
-    """Give a copy of the RGB frame (H, W, 3) uint8 with the masks of frame `index` on it.
+    """Give a copy of the RGB frame (H, W, 3) uint8 with frame `index` of the tracks marked on it.
 
     Raises:
         ValueError: the frame and a track differ in size, or a track has no referent.
     """
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise ValueError(f"frame: expected uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
-    look = Look(mask, outline, box, label, opacity)
     size_hw = (frame.shape[0], frame.shape[1])
     drawn = np.array(frame, order="C")
-    Painter(tracks, referents, size_hw, look, matrix=None).paint([Plane(drawn, 1)], index)
+    painter = Painter(tracks, referents, size_hw, look or Look(), matrix=None)
+    painter.paint([Plane(drawn, 1)], index)
     return drawn
 
 
@@ -108,176 +86,216 @@ class Painter:
                 raise ValueError(f"track {track.referent_id}: no referent has this id")
         self._tracks, self._look, self._size_hw = tracks, look, size_hw
         self._align = 1 if matrix is None else 2
-        self._thickness = max(1, round(min(size_hw) / 360))
+        self._line = looks.line(size_hw)
+        self._cells = {
+            "dashed": _cells(size_hw, looks.DASH * self._line),
+            "dotted": _cells(size_hw, looks.DOT * self._line),
+        }
         self._inks = [self._ink(by_id[track.referent_id], matrix) for track in tracks]
+        black = colour_values(BLACK, matrix)
+        self._casing = mixing_tables(black, looks.CASING)
+        self._darkening = mixing_tables(black, looks.DARKENING)
+        self._ground = colour_values(parse_colour(looks.GROUND), matrix)
 
-    def visible(self, index: int) -> bool:
+    def touches(self, index: int) -> bool:
         """Say whether there is anything to paint on a frame."""
+        if self._look.mode in ("spotlight", "blur-rest", "cut-out"):
+            return bool(self._tracks)
         return any(track.rles[index] is not None for track in self._tracks)
 
     def paint(self, planes: Sequence[Plane], index: int) -> None:
-        """Paint on the planes of frame `index` in place: first all masks, then boxes and labels."""
+        """Paint on the planes of frame `index` in place: first all masks, then the labels."""
+        if not self._tracks:
+            return
         shown = [
-            (track, ink)
+            (_Mask(track, index), ink)
             for track, ink in zip(self._tracks, self._inks, strict=True)
             if track.rles[index] is not None
         ]
-        for track, ink in shown:
-            self._paint_mask(planes, track, ink, index)
-        for track, ink in shown:
-            x0, y0, x1, y1 = (int(v) for v in _whole(track.boxes[index], self._size_hw))
-            if self._look.box:
-                for plane, value in zip(planes, ink.values, strict=True):
-                    _frame_box(plane, (x0, y0, x1, y1), value, self._thickness)
-            if ink.label:
-                self._paint_label(planes, ink, (x0, y0, x1, y1))
+        match self._look.mode:
+            case "mask" | "outline" | "box":
+                for mask, ink in shown:
+                    self._mark(planes, mask, ink)
+            case "blur-object":
+                for mask, _ in shown:
+                    self._make_unrecognisable(planes, mask)
+            case "spotlight" | "blur-rest" | "cut-out":
+                self._change_rest(planes, [mask for mask, _ in shown])
+        self._write_labels(planes, [(mask.box, ink.label) for mask, ink in shown if ink.label])
 
-    def _paint_mask(self, planes: Sequence[Plane], track: MaskTrack, ink: _Ink, index: int) -> None:
-        if not (self._look.mask or self._look.outline):
-            return
-        height, width = self._size_hw
-        x0, y0, x1, y1 = _whole(track.boxes[index], self._size_hw)
-        x0, y0 = x0 - x0 % self._align, y0 - y0 % self._align
-        x1, y1 = min(x1 + x1 % self._align, width), min(y1 + y1 % self._align, height)
-        inside = _cut_out(track.rles[index], self._size_hw, (x0, y0, x1, y1))  # (h, w) uint8
-        edge = None
-        if self._look.outline:
-            size = 2 * self._thickness + 1
-            kernel = np.ones((size, size), dtype=np.uint8)
-            inner = cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-            edge = inside - inner
-        for plane, value, table in zip(planes, ink.values, ink.tables, strict=True):
-            step = plane.step
-            roi = plane.samples[y0 // step : -(-y1 // step), x0 // step : -(-x1 // step)]
-            part = np.ascontiguousarray(inside[::step, ::step])
-            if self._look.mask:
-                cv2.copyTo(cv2.LUT(np.ascontiguousarray(roi), table), part, roi)
-            if edge is not None:
-                cv2.copyTo(
-                    np.full_like(roi, value), np.ascontiguousarray(edge[::step, ::step]), roi
-                )
+    def _mark(self, planes: Sequence[Plane], mask: _Mask, ink: _Ink) -> None:
+        """Fill and outline one mask, or outline its box."""
+        window = self._aligned(mask.box)
+        if self._look.mode == "box":
+            inside = np.zeros((window[3] - window[1], window[2] - window[0]), dtype=np.uint8)
+            left, top = mask.box[0] - window[0], mask.box[1] - window[1]
+            inside[
+                top : top + mask.box[3] - mask.box[1], left : left + mask.box[2] - mask.box[0]
+            ] = 1
+        else:
+            inside = mask.inside(window)
+        line, casing = self._outline(inside, ink.pattern, (mask.box[0], mask.box[1]), window)
+        for number, plane in enumerate(planes):
+            roi = _samples(plane, window)
+            if self._look.mode == "mask":
+                _map(roi, ink.fill[number], _thinned(inside, plane))
+            if casing is not None:
+                _map(roi, self._casing[number], _thinned(casing, plane))
+            cv2.copyTo(np.full_like(roi, ink.values[number]), _thinned(line, plane), roi)
 
-    def _paint_label(
-        self, planes: Sequence[Plane], ink: _Ink, box: tuple[int, int, int, int]
+    def _outline(
+        self, inside: np.ndarray, pattern: Pattern, corner: tuple[int, int], window: Box
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Give the line and the band dimmed under it, each (h, w) uint8; None where the line covers it all."""
+        t, only_fill = self._line, self._look.mode == "mask"
+        line = inside - _eroded(inside, t)
+        if pattern == "solid":
+            return line, None if only_fill else inside - _eroded(inside, 2 * t)
+        if pattern == "double":
+            core = _eroded(inside, 3 * t)
+            return line + (_eroded(inside, 2 * t) - core), inside - core
+        band = line if only_fill else inside - _eroded(inside, 2 * t)
+        period = 2 * t * (looks.DASH if pattern == "dashed" else looks.DOT)
+        down, right = (window[1] - corner[1]) % period, (window[0] - corner[0]) % period
+        height, width = inside.shape
+        return line & self._cells[pattern][down : down + height, right : right + width], band
+
+    def _make_unrecognisable(self, planes: Sequence[Plane], mask: _Mask) -> None:
+        """Blur one thing and a little around it so strongly that only its colours are left."""
+        growth = looks.privacy_growth(self._size_hw)
+        sigma = looks.privacy_blur(self._size_hw, mask.box)
+        window = self._aligned(mask.box, growth)
+        grown = cv2.dilate(
+            mask.inside(window),
+            np.ones((2 * growth + 1, 2 * growth + 1), dtype=np.uint8),
+            borderType=cv2.BORDER_CONSTANT,
+            borderValue=0,
+        )
+        around = self._aligned(window, int(3 * sigma))
+        for plane in planes:
+            soft = Plane(blurred(_samples(plane, around), sigma / plane.step), plane.step)
+            here = (window[0] - around[0], window[1] - around[1])
+            inner = (*here, here[0] + window[2] - window[0], here[1] + window[3] - window[1])
+            cv2.copyTo(_samples(soft, inner), _thinned(grown, plane), _samples(plane, window))
+
+    def _change_rest(self, planes: Sequence[Plane], shown: Sequence[_Mask]) -> None:
+        """Darken, blur or replace what no mask covers."""
+        rest = np.ones(self._size_hw, dtype=np.uint8)
+        for mask in shown:
+            x0, y0, x1, y1 = mask.box
+            rest[y0:y1, x0:x1] = cv2.subtract(rest[y0:y1, x0:x1], mask.inside(mask.box))
+        sigma = looks.blur(self._size_hw)
+        for number, plane in enumerate(planes):
+            there = _thinned(rest, plane)
+            if self._look.mode == "spotlight":
+                _map(plane.samples, self._darkening[number], there)
+            elif self._look.mode == "blur-rest":
+                cv2.copyTo(blurred(plane.samples, sigma / plane.step), there, plane.samples)
+            else:
+                plain = np.full_like(plane.samples, self._ground[number])
+                cv2.copyTo(plain, there, plane.samples)
+
+    def _write_labels(
+        self, planes: Sequence[Plane], labels: Sequence[tuple[Box, list[np.ndarray]]]
     ) -> None:
-        """Put the label above the box, or inside it where there is no room."""
+        sizes = [label[0].shape[:2] for _, label in labels]
+        places = place([box for box, _ in labels], sizes, self._size_hw)
+        for (_, label), (left, top) in zip(labels, places, strict=True):
+            left, top = left - left % self._align, top - top % self._align
+            for plane, patch in zip(planes, label, strict=True):
+                roi = plane.samples[top // plane.step :, left // plane.step :]
+                rows, columns = min(roi.shape[0], patch.shape[0]), min(roi.shape[1], patch.shape[1])
+                roi[:rows, :columns] = patch[:rows, :columns]
+
+    def _aligned(self, box: Box, margin: int = 0) -> Box:
+        """Grow a box by a margin, and on to whole chroma samples, within the frame."""
         height, width = self._size_hw
-        tall, wide = ink.label[0].shape[:2]
-        left = max(0, min(box[0], width - wide))
-        top = box[1] - tall if box[1] >= tall else min(box[1], max(0, height - tall))
-        left, top = left - left % self._align, top - top % self._align
-        for plane, patch in zip(planes, ink.label, strict=True):
-            roi = plane.samples[top // plane.step :, left // plane.step :]
-            rows, columns = min(roi.shape[0], patch.shape[0]), min(roi.shape[1], patch.shape[1])
-            roi[:rows, :columns] = patch[:rows, :columns]
+        x0, y0 = max(0, box[0] - margin), max(0, box[1] - margin)
+        x1, y1 = box[2] + margin, box[3] + margin
+        return (
+            x0 - x0 % self._align,
+            y0 - y0 % self._align,
+            min(x1 + x1 % self._align, width),
+            min(y1 + y1 % self._align, height),
+        )
 
     def _ink(self, referent: Referent, matrix: int | None) -> _Ink:
-        rgb = np.array([int(referent.colour[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.float64)
-        if matrix is None:
-            values = [np.asarray(rgb.round(), dtype=np.uint8)]
+        rgb = parse_colour(referent.colour)
+        values = colour_values(rgb, matrix)
+        label = None
+        if self._look.label:
+            label = label_picture(referent.phrase, rgb, looks.label_size(self._size_hw))
+        return _Ink(
+            values,
+            mixing_tables(values, self._look.opacity),
+            pattern_of(referent.id),
+            [] if label is None else picture_values(label, matrix),
+        )
+
+
+class _Mask:
+    """The mask of one referent in one frame where it is there."""
+
+    def __init__(self, track: MaskTrack, index: int) -> None:
+        rle = track.rles[index]
+        assert rle is not None
+        self._rle, self._size_hw = rle, track.size_hw
+        (x0, y0), (x1, y1) = np.floor(track.boxes[index][:2]), np.ceil(track.boxes[index][2:])
+        height, width = track.size_hw
+        self.box: Box = (
+            max(0, int(x0)),
+            max(0, int(y0)),
+            min(width, int(x1)),
+            min(height, int(y1)),
+        )
+
+    def inside(self, window: Box) -> np.ndarray:
+        """Decode the mask within a window that holds all of it, (h, w) uint8."""
+        x0, y0, x1, y1 = window
+        height = self._size_hw[0]
+        runs = runs_of(self._rle)
+        runs[0] -= x0 * height
+        rest = (x1 - x0) * height - int(runs.sum())
+        if (
+            runs[0] < 0
+            or (len(runs) % 2 == 1 and rest + runs[-1] < 0)
+            or (len(runs) % 2 == 0 and rest < 0)
+        ):
+            return masks.from_rle(self._rle, self._size_hw)[y0:y1, x0:x1].astype(np.uint8)
+        if len(runs) % 2 == 0:
+            runs = np.append(runs, rest)
         else:
-            values = [np.asarray(v, dtype=np.uint8) for v in _to_yuv(rgb, matrix).round()]
-        levels = np.arange(256, dtype=np.float64)
-        tables = []
-        for value in values:
-            target = np.asarray(value, dtype=np.float64)
-            mixed = (
-                levels[:, None] * (1 - self._look.opacity)
-                + target.reshape(1, -1) * self._look.opacity
-            )
-            table = mixed.round().astype(np.uint8)[None]  # (1, 256, channels)
-            tables.append(table if target.ndim else table[..., 0])
-        label: list[np.ndarray] = []
-        text = _printable(referent.phrase) if self._look.label else ""
-        if text:
-            patch = _label_patch(text, rgb, max(12, round(min(self._size_hw) / 28)))
-            label = [patch] if matrix is None else _yuv_planes(patch, matrix)
-        return _Ink(values, tables, label)
+            runs[-1] += rest
+        values = np.zeros(len(runs), dtype=np.uint8)
+        values[1::2] = 1
+        columns = np.repeat(values, runs).reshape(x1 - x0, height)
+        return np.ascontiguousarray(columns[:, y0:y1].T)
 
 
-def _whole(box: np.ndarray, size_hw: tuple[int, int]) -> tuple[int, int, int, int]:
-    height, width = size_hw
-    x0, y0 = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
-    return x0, y0, min(width, int(np.ceil(box[2]))), min(height, int(np.ceil(box[3])))
+def _samples(plane: Plane, window: Box) -> np.ndarray:
+    x0, y0, x1, y1 = (-(-v // plane.step) for v in window)
+    return plane.samples[y0:y1, x0:x1]
 
 
-def _cut_out(
-    rle: bytes | None, size_hw: tuple[int, int], box: tuple[int, int, int, int]
-) -> np.ndarray:
-    """Decode a mask inside the box that holds all of it, (y1 - y0, x1 - x0) uint8."""
-    assert rle is not None
-    x0, y0, x1, y1 = box
-    height = size_hw[0]
-    runs = runs_of(rle)
-    runs[0] -= x0 * height
-    rest = (x1 - x0) * height - int(runs.sum())
-    if (
-        runs[0] < 0
-        or (len(runs) % 2 == 1 and rest + runs[-1] < 0)
-        or (len(runs) % 2 == 0 and rest < 0)
-    ):
-        return masks.from_rle(rle, size_hw)[y0:y1, x0:x1].astype(np.uint8)
-    if len(runs) % 2 == 0:
-        runs = np.append(runs, rest)
-    else:
-        runs[-1] += rest
-    values = np.zeros(len(runs), dtype=np.uint8)
-    values[1::2] = 1
-    columns = np.repeat(values, runs).reshape(x1 - x0, height)
-    return np.ascontiguousarray(columns[:, y0:y1].T)
+def _thinned(mask: np.ndarray, plane: Plane) -> np.ndarray:
+    """Take the mask at a plane's samples."""
+    return np.ascontiguousarray(mask[:: plane.step, :: plane.step])
 
 
-def _frame_box(
-    plane: Plane, box: tuple[int, int, int, int], value: np.ndarray, thickness: int
-) -> None:
-    x0, y0, x1, y1 = (v // plane.step for v in box)
-    thick = max(1, thickness // plane.step)
-    samples = plane.samples
-    samples[y0 : y0 + thick, x0:x1] = value
-    samples[max(y0, y1 - thick) : y1, x0:x1] = value
-    samples[y0:y1, x0 : x0 + thick] = value
-    samples[y0:y1, max(x0, x1 - thick) : x1] = value
+def _map(samples: np.ndarray, table: np.ndarray, where: np.ndarray) -> None:
+    """Put samples through a look-up table where the mask is set."""
+    cv2.copyTo(cv2.LUT(np.ascontiguousarray(samples), table), where, samples)
 
 
-def _printable(phrase: str) -> str:
-    """Drop what cannot be drawn on one line, and shorten what is long."""
-    text = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in phrase)
-    text = " ".join(text.split())
-    return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
+def _eroded(inside: np.ndarray, depth: int) -> np.ndarray:
+    """Keep what lies deeper than `depth` in a mask (h, w) uint8; beyond the array is outside."""
+    kernel = np.ones((2 * depth + 1, 2 * depth + 1), dtype=np.uint8)
+    eroded = cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(eroded)
 
 
-def _label_patch(text: str, rgb: np.ndarray, size: int) -> np.ndarray:
-    """Draw text on its referent's colour, (h, w, 3) uint8 RGB with even sides."""
-    font = cv2.FontFace("sans")  # OpenCV 5's own Unicode font: no file to ship
-    x, y, wide, tall = cv2.getTextSize((16, 16), text, (0, 0), font, size, 500)
-    pad = max(2, size // 4)
-    ascent = max(size, -y)
-    height, width = ascent + max(0, y + tall) + 2 * pad, max(wide, 1) + 2 * pad
-    patch = np.empty((height + height % 2, width + width % 2, 3), dtype=np.uint8)
-    patch[:] = rgb.round()
-    dark = rgb @ (0.299, 0.587, 0.114) > 140
-    ink = (0, 0, 0) if dark else (255, 255, 255)
-    cv2.putText(patch, text, (pad - x, pad + ascent), ink, font, size, 500)
-    return patch
-
-
-def _to_yuv(rgb: np.ndarray, matrix: int) -> np.ndarray:
-    """RGB (..., 3) in 0..255 to limited-range Y, Cb, Cr (..., 3)."""
-    kr, kb = LUMA_WEIGHTS.get(matrix, (0.299, 0.114))
-    red, green, blue = rgb[..., 0] / 255, rgb[..., 1] / 255, rgb[..., 2] / 255
-    luma = kr * red + (1 - kr - kb) * green + kb * blue
-    return np.stack(
-        [
-            16 + 219 * luma,
-            128 + 224 * (blue - luma) / (2 * (1 - kb)),
-            128 + 224 * (red - luma) / (2 * (1 - kr)),
-        ],
-        axis=-1,
-    )
-
-
-def _yuv_planes(patch: np.ndarray, matrix: int) -> list[np.ndarray]:
-    """An RGB picture (h, w, 3) of even sides as its Y (h, w), Cb and Cr (h/2, w/2) planes."""
-    yuv = _to_yuv(patch.astype(np.float64), matrix)
-    half = yuv.reshape(yuv.shape[0] // 2, 2, yuv.shape[1] // 2, 2, 3).mean(axis=(1, 3))
-    return [part.round().astype(np.uint8) for part in (yuv[..., 0], half[..., 1], half[..., 2])]
+def _cells(size_hw: tuple[int, int], side: int) -> np.ndarray:
+    """Give a chequered array (H + 2 side, W + 2 side) uint8 of cells of `side` pixels, beginning with 1."""
+    rows, columns = (np.arange(length + 2 * side) // side for length in size_hw)
+    even: np.ndarray = (rows[:, None] + columns) % 2 == 0
+    return even.astype(np.uint8)

@@ -20,3 +20,8 @@ def home() -> Path:
     """Give the folder for sessions and caches: SPARROW_HOME, else ~/.cache/sparrow; it may not exist yet."""
     chosen = os.environ.get("SPARROW_HOME")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "sparrow"
+
+
+def default_model() -> str:
+    """Give the model that is taken where none is named: SPARROW_MODEL, else the sparrow-mini that ships."""
+    return os.environ.get("SPARROW_MODEL") or str(ASSETS / "sparrow-mini")

@@ -1,48 +1,41 @@
-"""The whole flow: a video, a question, words, referents, tracks.
+"""A model folder or hub id -> a loaded model: conversations about videos, and tracks of what is pointed at.
 
-`Sparrow` holds a model, `Chat` a conversation about one video. Frames are sampled and read once,
-things found once, a referent tracked once; later turns add only their own words.
+The conversation itself is `sparrow.talk.Chat`.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from sparrow import boxes
-from sparrow.adapt import Effort, adapt_and_track
-from sparrow.errors import Cancelled
-from sparrow.model.dialogue import Dialogue, Reply, Thing
-from sparrow.model.pixel_decoder import FramePrompt
+from sparrow.adapt import Effort, adapt_and_track_steps
+from sparrow.errors import PromptError
 from sparrow.model.release.load import PROPOSER, is_release, load_release
 from sparrow.model.release.quantise import Bits
 from sparrow.model.sparrow import SparrowModel
-from sparrow.model.tokenizer import MarkedPhrase
-from sparrow.model.tracking import Target, track, track_steps
+from sparrow.model.tracking import Reached, track, track_steps
 from sparrow.paths import ASSETS
-from sparrow.targets import HeldFrames, same_thing, targets_of
+from sparrow.prompts import frames_of
+from sparrow.talk import Chat as Chat
+from sparrow.targets import HeldFrames, targets_of
 from sparrow.types import (
-    GroundedAnswer,
+    History,
     MaskTrack,
     Progress,
     Prompt,
     Referent,
-    StreamEvent,
-    TextDelta,
-    Turn,
+    TrackBuilder,
+    TracksSoFar,
     colour_of,
 )
 from sparrow.video import Video
-
-_BRIDGE_SECONDS = 1.0  # between sampled frames, up to which a thing is taken to go straight
+from sparrow.work import finish, progress_only
 
 
 class Sparrow:
@@ -99,279 +92,122 @@ class Sparrow:
         """What the model is and can talk about: name, trained_on, nouns, limits."""
         return self.model.card()
 
-    def chat(self, video: Video) -> Chat:
-        """Begin a conversation about a video."""
-        return Chat(self, video)
+    def chat(self, video: Video, history: History | None = None) -> Chat:
+        """Begin a conversation about a video, or go on with a history."""
+        return Chat(self.model, video, history)
 
     def track(
         self,
         video: Video,
         prompts: Sequence[Prompt],
         *,
+        before: Mapping[int, MaskTrack] | None = None,
+        span: tuple[int, int] | None = None,
         adapt_seconds: float = 0.0,
         progress: Callable[[Progress], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> list[MaskTrack]:
-        """Track what points, boxes or masks point at; one track per referent id, in ascending order.
+        """Track what points, boxes or masks point at; see `track_steps`.
 
         Args:
             video: what to track in.
             prompts: what the user points at, corrections on later frames among them.
-            adapt_seconds: above 0, a copy of the tracker first learns what is pointed at for so long, all
-                things together: slower, and far better on real video with sparrow-mini.
+            before: by referent id, tracks to correct.
+            span: first frame and the one after the last to change, None for all.
+            adapt_seconds: how long to learn first.
             progress: told after each step of adapting ("adapt") and each frame ("track").
             cancel: when set, what there is by then is returned, marked as not complete.
 
-        Raises:
-            PromptError: no prompt, or one that lies outside the video or points at nothing to adapt to.
-            ModelError: the model cannot adapt.
+        Returns:
+            One track per referent id, in ascending order.
         """
-        targets = targets_of(video, prompts)
-        if adapt_seconds:
-            return adapt_and_track(
-                self.model.pixel_decoder,
-                video,
-                targets,
-                Effort(seconds=adapt_seconds),
-                progress=progress,
-                cancel=cancel,
-            )
-        return track(
-            self.model.pixel_decoder,
-            video,
-            targets,
-            propose=self.model.snapping,
-            progress=progress,
-            cancel=cancel,
+        steps = self.track_steps(
+            video, prompts, before=before, span=span, adapt_seconds=adapt_seconds, cancel=cancel
         )
+        return list(finish(steps, progress_only(progress)).tracks)
 
-
-class Chat:
-    """A conversation about one video. Referents keep their ids and colours over its turns."""
-
-    def __init__(self, sparrow: Sparrow, video: Video) -> None:
-        self.video = video
-        self.turns: list[Turn] = []
-        self.tracks: dict[int, MaskTrack] = {}
-        """By referent id: everything grounded so far."""
-        self._sparrow = sparrow
-        self._dialogue: Dialogue | None = None
-        self._indices: tuple[int, ...] = ()
-        self._ids: dict[int, int] = {}  # seen thing -> referent id
-        self._phrases: dict[int, str] = {}  # referent id -> latest words for it
-
-    @property
-    def referents(self) -> list[Referent]:
-        """Everything spoken of or pointed at so far, with its latest phrase."""
-        return [
-            Referent(i, phrase, None, colour_of(i)) for i, phrase in sorted(self._phrases.items())
-        ]
-
-    @property
-    def next_id(self) -> int:
-        """The id that the next new referent gets."""
-        return max(self._phrases, default=0) + 1
-
-    def ask(
+    def track_steps(
         self,
-        question: str,
-        prompts: Sequence[Prompt] = (),
+        video: Video,
+        prompts: Sequence[Prompt],
         *,
-        progress: Callable[[Progress], None] | None = None,
+        before: Mapping[int, MaskTrack] | None = None,
+        span: tuple[int, int] | None = None,
+        adapt_seconds: float = 0.0,
         cancel: threading.Event | None = None,
-    ) -> GroundedAnswer:
-        """Answer a question and track what the answer speaks of; see `stream`."""
-        answer = None
-        for event in self.stream(question, prompts, cancel=cancel):
-            if isinstance(event, Progress) and progress is not None:
-                progress(event)
-            if isinstance(event, GroundedAnswer):
-                answer = event
-        assert answer is not None
-        return answer
-
-    def stream(
-        self,
-        question: str,
-        prompts: Sequence[Prompt] = (),
-        *,
-        cancel: threading.Event | None = None,
-    ) -> Iterator[StreamEvent]:
-        """Answer a question word by word, then track; the last event is the GroundedAnswer.
-
-        When `cancel` is set, what there is by then is the answer, marked as not complete.
+    ) -> Generator[Progress | TracksSoFar, None, TracksSoFar]:
+        """Track what points, boxes or masks point at, or correct tracks; yields how far it is.
 
         Args:
-            question: what the user typed.
-            prompts: what the user points at in this question.
-            cancel: checked between words and between frames.
+            video: what to track in.
+            prompts: of one or several referents, on any frames.
+            before: by referent id, tracks to correct: clicks on a frame take away from the mask there or add
+                to it, and what is not tracked anew stays.
+            span: first frame and the one after the last to change, None for all. Outside it `before` stays;
+                without it the thing is absent there.
+            adapt_seconds: above 0, a copy of the tracker first learns what is pointed at for so long, all
+                things together: slower, and far better on real video with sparrow-mini.
+            cancel: when set, frames not reached stay as in `before`, and the tracks are not complete.
+
+        Returns:
+            One track per referent id with a prompt, in ascending order.
 
         Raises:
-            PromptError: the question is empty or too long, or a prompt lies outside the video.
+            PromptError: no prompt, or one that lies outside the video or its span, or points at nothing.
+            ModelError: the model cannot adapt.
         """
-        seconds: dict[str, float] = {}
-        started = time.monotonic()
-        if self._dialogue is None:
-            yield Progress("read")
-            self._read()
-            seconds["read"] = time.monotonic() - started
-            yield Progress("read", len(self._indices), len(self._indices), seconds["read"])
-        pointed = self._point(prompts)
-        words = time.monotonic()
-        reply = yield from self._answer(question, pointed, cancel)
-        seconds["answer"] = time.monotonic() - words
-        referents, targets = self._ground(reply.phrases)
-        new: list[MaskTrack] = []
-        complete = reply.complete
-        if targets and complete:
-            tracking = time.monotonic()
-            model = self._sparrow.model
-            new = yield from track_steps(
-                model.pixel_decoder, self.video, targets, propose=model.snapping, cancel=cancel
+        targets = targets_of(video, prompts, before, span)
+        decoder, frames = self.model.pixel_decoder, frames_of(video, span)
+        if adapt_seconds:
+            effort = Effort(seconds=adapt_seconds)
+            steps = adapt_and_track_steps(
+                decoder, video, targets, effort, span=frames, cancel=cancel
             )
-            self._settle(new)
-            seconds["track"] = time.monotonic() - tracking
-            complete = all(found.complete for found in new)
-        self.tracks |= {found.referent_id: found for found in new}
-        tracks = tuple(self.tracks[r.id] for r in referents if r.id in self.tracks)
-        looked_at = tuple(dict.fromkeys(self._indices))
-        answer = GroundedAnswer(reply.text, referents, tracks, looked_at, seconds, complete)
-        self.turns.append(Turn("user", question, tuple(prompts)))
-        self.turns.append(Turn("assistant", reply.text, answer=answer))
-        yield answer
-
-    def add(self, found: MaskTrack, phrase: str) -> Referent:
-        """Take over a track that the user pointed out, under its referent id."""
-        self.tracks[found.referent_id] = found
-        self._phrases[found.referent_id] = phrase
-        return Referent(found.referent_id, phrase, None, colour_of(found.referent_id))
-
-    def _read(self) -> None:
-        """Sample frames and let the model look at them."""
-        model = self._sparrow.model
-        count = model.num_frames
-        sampled = self.video.sample(count)
-        self._indices = tuple(sampled + sampled[-1:] * (count - len(sampled)))
-        self._dialogue = model.open(self.video.read(self._indices))
-
-    def _answer(
-        self, question: str, pointed: np.ndarray | None, cancel: threading.Event | None
-    ) -> Generator[StreamEvent, None, Reply]:
-        """Stream the words of an answer; a stopped one is what was shown so far."""
-        assert self._dialogue is not None
-        words, shown = self._dialogue.say(question, pointed, cancel), ""
+        else:
+            steps = track_steps(
+                decoder, video, targets, propose=self.model.snapping, span=frames, cancel=cancel
+            )
         while True:
             try:
-                delta = next(words)
+                step = next(steps)
             except StopIteration as end:
-                reply: Reply = end.value
-                return reply
-            except Cancelled:
-                return Reply(shown, (), complete=False)
-            shown += delta
-            yield TextDelta(delta)
+                return _pointed_out(end.value)
+            yield _pointed_out(step.tracks) if isinstance(step, Reached) else step
 
-    def _ground(self, phrases: Sequence[MarkedPhrase]) -> tuple[tuple[Referent, ...], list[Target]]:
-        """Give the referents of an answer, and the targets among them that have no track yet."""
-        assert self._dialogue is not None
-        referents: dict[int, Referent] = {}
-        targets = []
-        for phrase in phrases:
-            thing = self._dialogue.find(phrase)
-            if thing is None:
-                continue
-            new = thing.key not in self._ids
-            referent_id = self._ids.setdefault(thing.key, self.next_id)
-            if referent_id in referents:
-                continue
-            self._phrases[referent_id] = phrase.text
-            referents[referent_id] = Referent(
-                referent_id, phrase.text, phrase.span, colour_of(referent_id)
-            )
-            if new or referent_id not in self.tracks:
-                targets.append(self._target(referent_id, thing))
-        done = [r for r in referents.values() if r.id in self.tracks]
-        waiting = [r for r in referents.values() if r.id not in self.tracks]
-        return tuple(done + waiting), targets
+    def preview(
+        self, video: Video, prompts: Sequence[Prompt], before: MaskTrack | None = None
+    ) -> MaskTrack:
+        """Draw the mask of one referent on one frame, that of all prompts; elsewhere the track is absent.
 
-    def _settle(self, tracks: Sequence[MaskTrack]) -> None:
-        """Tell the dialogue where in the sampled frames the things are that were tracked."""
-        assert self._dialogue is not None
-        keys = {referent_id: key for key, referent_id in self._ids.items()}
-        for found in tracks:
-            rows = found.boxes[list(self._indices)]
-            self._dialogue.settle(keys[found.referent_id], boxes.to_norm(rows, self.video.size_hw))
+        Where `track` would start on this frame, or correct its mask, it gives the same mask.
 
-    def _target(self, referent_id: int, thing: Thing) -> Target:
-        """Prompt a thing with its boxes in the sampled frames, and with its state in the anchor frame."""
-        found = boxes.to_pixels(thing.boxes_norm, self.video.size_hw)
-        anchor = self._indices[thing.anchor]
-        seen = {f: box for f, box in zip(self._indices, found, strict=True) if not np.isnan(box[0])}
-        prompts = {frame: FramePrompt(box=box) for frame, box in self._bridged(seen).items()}
-        prompts[anchor] = FramePrompt(box=seen.get(anchor), token=thing.token)
-        return Target(referent_id, anchor, prompts)
+        Args:
+            video: what to look at.
+            prompts: of one referent, all on one frame.
+            before: the track that clicks correct on that frame.
 
-    def _bridged(self, seen: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-        """Add the boxes between sampled frames that follow each other closely, on a straight way."""
-        bridged = dict(seen)
-        reach = _BRIDGE_SECONDS * self.video.fps
-        for start, stop in pairwise(dict.fromkeys(self._indices)):
-            if start in seen and stop in seen and stop - start <= reach:
-                for frame in range(start + 1, stop):
-                    share = (frame - start) / (stop - start)
-                    bridged[frame] = (1 - share) * seen[start] + share * seen[stop]
-        return bridged
-
-    def _point(self, prompts: Sequence[Prompt]) -> np.ndarray | None:
-        """Say where in the sampled frames the things are that the user points at (the TSF channel).
-
-        What was found there takes its place, with the way it goes: there by its box where one was drawn,
-        else by following it to the nearest sampled frame. A thing that was not found is followed over all
-        sampled frames.
-
-        Returns:
-            (N, T, 4) normalised xyxy, NaN where unseen; None without prompts.
+        Raises:
+            PromptError: no prompt, one outside the video, or several referents or frames.
         """
-        if not prompts:
-            return None
-        assert self._dialogue is not None
-        tracks = self._dialogue.tracks
-        rows = []
-        for target in targets_of(self.video, prompts):
-            near = int(np.abs(np.array(self._indices) - target.anchor).argmin())
-            first, last = sorted((target.anchor, self._indices[near]))
-            drawn = target.prompts[target.anchor].box
-            thing = None
-            if drawn is not None:
-                row = np.full((len(self._indices), 4), np.nan, dtype=np.float32)
-                row[near] = boxes.to_norm(drawn, self.video.size_hw)
-                thing = same_thing(row, tracks)
-            if thing is None:
-                thing = same_thing(self._follow(target, range(first, last + 1)), tracks)
-            if thing is None:
-                rows.append(self._follow(target, sorted({*self._indices, *target.prompts})))
-            else:
-                self._ids.setdefault(thing, target.referent_id)
-                rows.append(tracks[thing])
-        return np.stack(rows)
+        tracks = None if before is None or not prompts else {prompts[0].referent_id: before}
+        targets = targets_of(video, prompts, tracks)
+        if len(targets) > 1 or len(targets[0].prompts) > 1:
+            raise PromptError("preview: expected the prompts of one object on one frame, got more")
+        frame = targets[0].anchor
+        held = HeldFrames(video.read([frame]))
+        alone = replace(targets[0], anchor=0, prompts={0: targets[0].prompts[frame]}, before=None)
+        found = track(self.model.pixel_decoder, held, [alone])[0]
+        builder = TrackBuilder(found.referent_id, video.size_hw, video.num_frames)
+        builder.put(frame, found.mask(0), float(found.scores[0]))
+        return builder.build()
 
-    def _follow(self, target: Target, frames: Sequence[int]) -> np.ndarray:
-        """Track a target through these frames only; gives its boxes on the sampled frames.
 
-        Returns:
-            (T, 4) normalised xyxy, NaN where it was not seen or the frame was left out.
-        """
-        places = {frame: place for place, frame in enumerate(frames)}
-        prompts = {places[f]: prompt for f, prompt in target.prompts.items() if f in places}
-        held = HeldFrames(self.video.read(frames))
-        local = Target(target.referent_id, places[target.anchor], prompts)
-        model = self._sparrow.model
-        found = track(model.pixel_decoder, held, [local], propose=model.snapping)[0]
-        row = np.full((len(self._indices), 4), np.nan, dtype=np.float32)
-        for place, frame in enumerate(self._indices):
-            if frame in places:
-                row[place] = boxes.to_norm(found.boxes[places[frame]], self.video.size_hw)
-        return row
+def _pointed_out(tracks: Sequence[MaskTrack]) -> TracksSoFar:
+    """Name tracks after their ids: nobody has said what they are."""
+    ids = [found.referent_id for found in tracks]
+    return TracksSoFar(
+        tuple(Referent(i, f"object {i}", None, colour_of(i)) for i in ids), tuple(tracks)
+    )
 
 
 def _best_device() -> str:

@@ -126,6 +126,15 @@ class TrackBuilder:
         self._boxes = np.full((num_frames, 4), np.nan, dtype=np.float32)
         self._scores = np.zeros(num_frames, dtype=np.float32)
 
+    @classmethod
+    def on(cls, track: MaskTrack) -> TrackBuilder:
+        """Begin with a track; frames that are put replace its own."""
+        builder = cls(track.referent_id, track.size_hw, track.num_frames)
+        builder._rles = list(track.rles)
+        builder._boxes = track.boxes.copy()
+        builder._scores = track.scores.copy()
+        return builder
+
     def put(self, frame: int, mask: np.ndarray, score: float) -> None:
         """Set one frame from a bool mask (H, W) and a score in [0, 1]."""
         if mask.shape != self.size_hw:
@@ -193,6 +202,11 @@ class GroundedAnswer:
     """Time per step, e.g. {"encode": 0.2, "answer": 0.4, "track": 1.1}."""
     complete: bool = True
     """False when the user stopped it."""
+    said: tuple[int, ...] = ()
+    """The model's own word ids, marks included, so that it can read its answer again exactly when the conversation
+    is taken up later; empty where they are unknown. Any list of ids is safe: what does not spell `text` is not used."""
+    video_tokens: int = 0
+    """Positions of the model's input that the video took; 0 where unknown."""
 
     def __post_init__(self) -> None:
         if [t.referent_id for t in self.tracks] != [
@@ -293,7 +307,7 @@ class History:
             ),
             {**self.phrases, **spoken},
             {**self.tracks, **{track.referent_id: track for track in answer.tracks}},
-            max(self.next_id, *(i + 1 for i in spoken), 1),
+            max([self.next_id, *(i + 1 for i in spoken), *(p.referent_id + 1 for p in prompts)]),
         )
 
     def with_track(self, track: MaskTrack, phrase: str) -> History:

@@ -49,6 +49,22 @@ class Work:
             self._progress(Progress(name, done, total, seconds))
 
 
+class Pulse:
+    """Says when so many seconds are over, the first time at once; for what is too dear to show at each step."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = time.monotonic()
+
+    def due(self) -> bool:
+        """Say whether it is time; if so, the next time is so many seconds away."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
+
+
 def finish(
     steps: Generator[Step, None, Result], told: Callable[[Step], object] | None = None
 ) -> Result:
@@ -61,3 +77,13 @@ def finish(
             return result
         if told is not None:
             told(step)
+
+
+def progress_only(progress: ProgressSink | None) -> Callable[[object], None]:
+    """Let someone hear of the progress only, among what long work yields."""
+
+    def tell(step: object) -> None:
+        if progress is not None and isinstance(step, Progress):
+            progress(step)
+
+    return tell

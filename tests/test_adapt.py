@@ -36,6 +36,7 @@ from sparrow.paths import ASSETS
 from sparrow.targets import HeldFrames
 from sparrow.types import MaskTrack, Progress
 from sparrow.video import Video
+from sparrow.work import finish, progress_only
 from tests.model.test_tracking import TINY
 
 SIZE = (90, 120)
@@ -156,13 +157,13 @@ def run(
 ) -> tuple[list[MaskTrack], list[Progress]]:
     steps = adapt_and_track_steps(decoder, frames, targets, effort, cancel=cancel, clock=Clock())
     seen: list[Progress] = []
-    while True:
-        try:
-            seen.append(next(steps))
-        except StopIteration as end:
-            return end.value, seen
+
+    def look(progress: Progress) -> None:
+        seen.append(progress)
         if cancel is not None and len(seen) == stop_after:
             cancel.set()
+
+    return finish(steps, progress_only(look)), seen
 
 
 @pytest.mark.parametrize(("seconds", "things", "steps"), [(6, 1, 5), (6, 2, 4), (0.5, 1, 0)])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sparrow.cli import main
 from sparrow.video import Video, load_video
@@ -37,6 +40,9 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "track video.mp4 --frame 0 --box 1,2,3,4 --point 1,2 --out here",
         "track video.mp4 --frame -1 --box 1,2,3,4 --out here",
         "ask video.mp4 --out here",
+        "ask video.mp4 what? --out here --format avi",
+        "ask video.mp4 what? --out here --format mp4,",
+        "ask video.mp4 what? --out here --look wild",
         "bench",
         "bench world --json file.json",
         "train",
@@ -133,6 +139,23 @@ def test_track_writes_masks_and_video(
     assert annotated.num_frames == plain_video.num_frames
     assert annotated.size_hw == plain_video.size_hw
     assert annotated.has_audio
+
+
+def test_formats_and_look_are_the_users_choice(
+    clip: Callable[[str], Path], random_model: Path, tmp_path: Path
+) -> None:
+    where = ["--frame", "3", "--box", "20,10,60,40", "--model", str(random_model)]
+    chosen = ["--format", "mot,png,mp4", "--look", "cut-out"]
+    assert main(["track", str(clip("plain.mp4")), *where, *chosen, "--out", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "annotated.mp4",
+        "mot.zip",
+        "png-masks.zip",
+    }
+    with zipfile.ZipFile(tmp_path / "png-masks.zip") as archive:
+        first = np.array(Image.open(io.BytesIO(archive.read("masks/00003.png"))))
+    drawn = load_video(tmp_path / "annotated.mp4").read([3])[0]
+    assert np.median(drawn[first == 0]) < 40  # the plain ground of a cut-out, but for the label
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ PACKAGE = Path(__file__).parent.parent / "sparrow"
 
 # Lowest layer first; a module imports only from its own layer and those below it.
 LAYERS = (
-    {"errors", "masks", "types", "boxes", "paths", "work", "limits", "rle"},
+    {"errors", "masks", "types", "boxes", "paths", "work", "limits", "rle", "looks", "confidence"},
     {"video", "ingest", "probe", "mp4", "sound", "upright", "overlay", "metrics", "world"}
-    | {"dreams", "outline"},
+    | {"dreams", "outline", "retouch", "prompts", "planes", "labels"},
     {"model"},
-    {"pipeline", "targets", "train", "adapt"},
-    {"render", "export", "backend", "chat", "tools", "bench", "convert"},
+    {"pipeline", "talk", "grounding", "targets", "train", "adapt"},
+    {"render", "export", "backend", "tools", "bench", "convert"},
+    {"local_backend", "lane", "remote", "remote_backend", "sessions", "chat"},
     {"page"},
     {"cli", "__main__", "__init__"},
 )
@@ -89,13 +90,17 @@ LIGHT = [
     "sparrow.types",
     "sparrow.cli",
     "sparrow.metrics",
+    "sparrow.bench.plots",
     "sparrow.dreams",
     "sparrow.outline",
     "sparrow.ingest",
     "sparrow.render",
+    "sparrow.export.formats",
     "sparrow.world.scene",
     "sparrow.world.dialogue",
     "sparrow.page",
+    "sparrow.sessions.session_file",
+    "sparrow.sessions.sessions",
 ]
 
 

@@ -12,7 +12,7 @@ from sparrow.errors import ModelError, PromptError
 from sparrow.ingest import open_video
 from sparrow.masks import iou
 from sparrow.pipeline import Sparrow
-from sparrow.types import GroundedAnswer, Progress, Prompt, TextDelta, colour_of
+from sparrow.types import GroundedAnswer, MaskTrack, Progress, Prompt, TextDelta, colour_of
 from sparrow.video import Video
 from sparrow.world.clip import write_clip
 from sparrow.world.picture import load_atlas
@@ -115,6 +115,102 @@ def test_a_box_is_tracked(sparrow: Sparrow, scene: Scene, video: Video) -> None:
     found = sparrow.track(video, [Prompt(3, 0, "box", box)])
     assert [t.referent_id for t in found] == [3]
     assert iou(found[0].mask(0), scene.render(0).masks[0]) > 0.6
+
+
+def test_a_negative_click_takes_away_and_a_positive_one_adds(
+    sparrow: Sparrow, scene: Scene, video: Video
+) -> None:
+    drawn = scene.render(5)
+    thing, other = drawn.masks[0], drawn.masks[1]
+    x, y = (float(v) for v in np.argwhere(other & ~thing).mean(0)[::-1])
+    before = sparrow.track(video, [Prompt(1, 5, "mask", thing | other)])[0]
+    assert before.mask(5)[int(y), int(x)]
+    less = sparrow.track(
+        video, [Prompt(1, 5, "point-", np.array([x, y]))], before={1: before}, span=(4, 7)
+    )[0]
+    assert not less.mask(5)[int(y), int(x)]
+    assert iou(less.mask(5), thing) > iou(before.mask(5), thing)
+    more = sparrow.track(video, [Prompt(1, 5, "point+", np.array([x, y]))], before={1: less})[0]
+    assert more.mask(5)[int(y), int(x)]
+    for changed, frames in ((less, range(4, 7)), (more, range(16))):
+        differ = [t for t in range(16) if changed.rles[t] != before.rles[t]]
+        assert set(differ) <= set(frames)
+
+
+def test_a_preview_is_what_the_correction_gives(
+    sparrow: Sparrow, scene: Scene, video: Video
+) -> None:
+    drawn = scene.render(5)
+    before = sparrow.track(video, [Prompt(1, 5, "mask", drawn.masks[0] | drawn.masks[1])])[0]
+    y, x = np.argwhere(drawn.masks[1])[0]
+    clicks = [Prompt(1, 5, "point-", np.array([x, y], np.float32))]
+    preview = sparrow.preview(video, clicks, before)
+    assert np.flatnonzero(preview.visible()).tolist() == [5]
+    assert sparrow.track(video, clicks, before={1: before})[0].rles[5] == preview.rles[5]
+    first = [Prompt(2, 3, "point+", np.array([x, y], np.float32))]
+    assert sparrow.preview(video, first).rles[3] == sparrow.track(video, first)[0].rles[3]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "told"),
+    [
+        ([], "got none"),
+        ([Prompt(1, 2, "box", np.array([1.0, 1, 5, 5]))] * 2, None),
+        (
+            [Prompt(i, 2, "box", np.array([1.0, 1, 5, 5])) for i in (1, 2)],
+            "one object on one frame",
+        ),
+        ([Prompt(1, t, "box", np.array([1.0, 1, 5, 5])) for t in (1, 2)], "one object on one"),
+        ([Prompt(1, 2, "point-", np.array([1.0, 1]))], "there is no mask yet"),
+    ],
+)
+def test_previews_that_make_no_sense(
+    sparrow: Sparrow, video: Video, prompts: list[Prompt], told: str | None
+) -> None:
+    if told is None:
+        assert sparrow.preview(video, prompts).num_frames == 16
+        return
+    with pytest.raises(PromptError, match=told):
+        sparrow.preview(video, prompts)
+
+
+BOX = Prompt(1, 5, "box", np.array([10.0, 10, 60, 60]))
+
+
+@pytest.mark.parametrize(
+    ("span", "told"),
+    [
+        ((0, 5), "expected 0 to 4, got 5"),
+        ((6, 9), "expected 6 to 8, got 5"),
+        ((5, 5), "0 <= first < end <= 16"),
+        ((-1, 9), "got -1 to 9"),
+        ((2, 17), "got 2 to 17"),
+    ],
+)
+def test_spans_that_make_no_sense(
+    sparrow: Sparrow, video: Video, span: tuple[int, int], told: str
+) -> None:
+    with pytest.raises(PromptError, match=told):
+        sparrow.track(video, [BOX], span=span)
+
+
+def test_a_track_of_another_video_is_not_corrected(sparrow: Sparrow, video: Video) -> None:
+    other = MaskTrack.from_masks(1, [np.ones((3, 3), bool)], [1.0])
+    with pytest.raises(PromptError, match="belongs to another video"):
+        sparrow.track(video, [BOX], before={1: other})
+
+
+def test_learning_obeys_span_before_and_clicks(
+    sparrow: Sparrow, scene: Scene, video: Video
+) -> None:
+    drawn = scene.render(5)
+    before = sparrow.track(video, [Prompt(1, 5, "mask", drawn.masks[0])])[0]
+    y, x = np.argwhere(drawn.masks[0])[0]
+    click = Prompt(1, 5, "point-", np.array([x, y], np.float32))
+    found = sparrow.track(video, [click], before={1: before}, span=(4, 7), adapt_seconds=0.1)[0]
+    assert found.complete and not found.mask(5)[y, x]
+    same = [t for t in range(16) if found.rles[t] == before.rles[t]]
+    assert set(same) >= set(range(16)) - {4, 5, 6}
 
 
 def test_what_is_pointed_at_takes_part_in_the_question(

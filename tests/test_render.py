@@ -11,6 +11,7 @@ import pytest
 
 from sparrow.errors import Cancelled, VideoError
 from sparrow.ingest import open_video
+from sparrow.looks import MODES, Look, Mode
 from sparrow.render import draw, render
 from sparrow.types import MaskTrack, Progress, Referent
 from sparrow.video import Video, load_video
@@ -75,7 +76,8 @@ def test_colours_change_inside_the_mask_and_nowhere_else(
     plain_video: Video, tmp_path: Path
 ) -> None:
     track = track_of(plain_video, absent=frozenset({4, 5, 29}))
-    out = render(plain_video, [track], [BLUE], tmp_path / "out.mp4", label=False, outline=False)
+    look = Look(label=False)
+    out = render(plain_video, [track], [BLUE], tmp_path / "out.mp4", look=look)
     before = plain_video.read(range(30))
     after = load_video(out).read(range(30))
     mixed = 0.55 * np.array(made.RED) + 0.45 * np.array([0x00, 0x72, 0xB2])
@@ -98,7 +100,8 @@ def test_a_decoders_frames_are_never_drawn_into(tmp_path: Path) -> None:
     )
     video = open_video(path, workdir=tmp_path)
     absent = frozenset(range(1, 60, 2))
-    out = render(video, [track_of(video, absent=absent)], [BLUE], tmp_path / "out.mp4", opacity=1.0)
+    track, look = track_of(video, absent=absent), Look(opacity=1.0)
+    out = render(video, [track], [BLUE], tmp_path / "out.mp4", look=look)
     after, before = load_video(out), list(video.iter())
     for index in sorted(absent):
         assert psnr(after.read([index])[0], before[index]) > 36
@@ -144,8 +147,9 @@ def test_what_does_not_fit_is_refused(clip: Clip, plain_video: Video, tmp_path: 
     ):
         with pytest.raises(ValueError, match=message):
             render(plain_video, [wrong], referents, tmp_path / "out.mp4")
-    with pytest.raises(ValueError, match="opacity"):
-        render(plain_video, [track], [BLUE], tmp_path / "out.mp4", opacity=1.5)
+    for span in ((0, 0), (5, 4), (-1, 4), (0, 31)):
+        with pytest.raises(ValueError, match="span: expected"):
+            render(plain_video, [track], [BLUE], tmp_path / "out.mp4", span=span)
     gone = open_video(clip("plain.mp4"), workdir=tmp_path / "work")
     gone.path.unlink()
     with pytest.raises(VideoError, match="open the video again"):
@@ -153,91 +157,79 @@ def test_what_does_not_fit_is_refused(clip: Clip, plain_video: Video, tmp_path: 
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_looks_add_what_they_say(plain_video: Video) -> None:
-    frame = plain_video.read([10])[0]
-    track = track_of(plain_video)
-    none = draw(frame, [track], [BLUE], 10, mask=False, outline=False, box=False, label=False)
-    assert np.array_equal(none, frame)
-    mask = track.mask(10)
-    x0, y0, x1, y1 = made.square_at(10)
-
-    filled = draw(frame, [track], [BLUE], 10, outline=False, label=False, opacity=1.0)
-    assert np.array_equal(filled[~mask], frame[~mask])
-    assert (filled[mask] == [0x00, 0x72, 0xB2]).all()
-
-    outlined = draw(frame, [track], [BLUE], 10, mask=False, label=False)
-    changed = (outlined != frame).any(axis=-1)
-    ring = mask.copy()
-    ring[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] = False
-    assert np.array_equal(changed, ring)
-
-    boxed = draw(frame, [track], [BLUE], 10, mask=False, outline=False, label=False, box=True)
-    assert np.array_equal((boxed != frame).any(axis=-1), ring)
-
-    labelled = draw(frame, [track], [BLUE], 10, mask=False, outline=False)
-    rows = np.flatnonzero((labelled != frame).any(axis=(1, 2)))
-    assert rows.max() < y0 or rows.min() >= y0  # above the mask, or inside where there is no room
-    assert np.array_equal(frame, plain_video.read([10])[0])  # the caller's frame is untouched
+@pytest.mark.parametrize("mode", MODES)
+def test_the_file_shows_what_draw_shows(clip: Clip, tmp_path: Path, mode: Mode) -> None:
+    video = open_video(clip("silent.mp4"), workdir=tmp_path)
+    track = track_of(video, absent=frozenset({4, 5, 29}))
+    out = render(video, [track], [BLUE], tmp_path / "out.mp4", look=Look(mode))
+    shown = load_video(out).read(range(30))
+    for index, frame in enumerate(video.iter()):
+        assert psnr(shown[index], draw(frame, [track], [BLUE], index, Look(mode))) > 29
 
 
-PHRASES = [
-    "",
-    " ",
-    "x",
-    "é à ü",
-    "狐狸",
-    "лиса",
-    "ثعلب",
-    "🦊 fox",
-    "a\nb\tc\x00\x1b[31m",
-    "w" * 500,
-    "\ud800",
-]
-
-
-@pytest.mark.parametrize("phrase", PHRASES)
-def test_any_phrase_can_be_a_label(plain_video: Video, phrase: str) -> None:
-    frame = plain_video.read([0])[0]
-    drawn = draw(frame, [track_of(plain_video)], [Referent(1, phrase, None, "#f0e442")], 0)
-    assert drawn.shape == frame.shape
-
-
-def test_masks_at_every_border_and_odd_sizes() -> None:
-    for size_hw in ((17, 23), (18, 24), (1, 1), (2, 40)):
-        for row in {0, size_hw[0] - 1}:
-            for column in {0, size_hw[1] - 1}:
-                mask = np.zeros(size_hw, dtype=bool)
-                mask[row, column] = True
-                track = MaskTrack.from_masks(1, [mask, np.ones(size_hw, dtype=bool)], [1.0, 1.0])
-                frame = np.full((*size_hw, 3), 9, dtype=np.uint8)
-                for index in (0, 1):
-                    drawn = draw(frame, [track], [BLUE], index, label=False, box=True, opacity=1.0)
-                    assert (drawn[track.mask(index)] == [0x00, 0x72, 0xB2]).all()
-                    assert (drawn[~track.mask(index)] == 9).all()
-
-
-def test_overlapping_tracks_and_missing_frames(plain_video: Video) -> None:
-    frame = plain_video.read([0])[0]
-    whole = MaskTrack.from_masks(2, [np.ones(plain_video.size_hw, dtype=bool)] * 30, [1.0] * 30)
-    absent = track_of(plain_video, absent=frozenset(range(30)))
-    drawn = draw(
-        frame,
-        [absent, whole],
-        [BLUE, Referent(2, "all", None, "#009e73")],
-        0,
-        opacity=1.0,
-        label=False,
+@pytest.mark.parametrize("span", [(0, 1), (0, 12), (7, 20), (29, 30), (0, 30)])
+def test_a_span_keeps_its_frames_and_their_marks(
+    plain_video: Video, tmp_path: Path, span: tuple[int, int]
+) -> None:
+    seen: list[Progress] = []
+    track, look = track_of(plain_video), Look("cut-out", label=False)
+    out = render(
+        plain_video,
+        [track],
+        [BLUE],
+        tmp_path / "out.mp4",
+        look=look,
+        span=span,
+        progress=seen.append,
     )
-    assert (drawn == [0x00, 0x9E, 0x73]).all()
+    cut = load_video(out)
+    assert cut.num_frames == span[1] - span[0]
+    assert cut.fps == plain_video.fps
+    assert [event.done for event in seen] == list(range(cut.num_frames + 1))
+    for frame, index in zip(cut.iter(), range(*span), strict=True):
+        mask = track.mask(index)
+        assert frame[mask].mean(axis=0)[0] > 150  # the red square
+        assert frame[~mask].mean() < 40
+    assert sound_of(out)[1] == pytest.approx(cut.duration, abs=0.03)
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8)],
-)
-def test_draw_refuses_other_pictures(frame: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="expected uint8"):
-        draw(frame, [], [], 0)
+def test_the_sound_of_a_span_stays_in_step(tmp_path: Path) -> None:
+    """A click every half second is still where the picture of that moment is."""
+    video = open_video(clicking(tmp_path / "clicks.mp4"), workdir=tmp_path)
+    assert np.allclose(clicks_in(video.path), np.arange(10) / 2, atol=0.003)
+    for start, stop in ((0, 20), (13, 37), (31, 50)):
+        out = render(video, [], [], tmp_path / "out.mp4", span=(start, stop))
+        heard = clicks_in(out)
+        expected = [k / 2 - start / 10 for k in range(10) if start / 10 <= k / 2 < stop / 10]
+        assert np.allclose(heard[: len(expected)], expected, atol=0.003)
+        assert len(heard) - len(expected) <= 1  # the last packet may reach over the end
+
+
+def clicking(path: Path) -> Path:
+    """Write 5 s at 10 fps with a click every half second and one key frame."""
+    wave = np.zeros(5 * 44100, dtype=np.float32)
+    for k in range(10):
+        wave[k * 22050 : k * 22050 + 400] = 0.8 * np.sin(np.arange(400) * 0.15)
+    with av.open(str(path), "w") as file:
+        picture = file.add_stream("libx264", rate=10, options={"g": "250", "bf": "3"})
+        picture.height, picture.width, picture.pix_fmt = 64, 96, "yuv420p"
+        sound = file.add_stream("aac", rate=44100)
+        for index in range(50):
+            shown = av.VideoFrame.from_ndarray(made.picture(index), format="rgb24")
+            file.mux(picture.encode(shown))
+        heard = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+        heard.rate, heard.pts = 44100, 0
+        file.mux([*picture.encode(None), *sound.encode(heard), *sound.encode(None)])
+    return path
+
+
+def clicks_in(path: Path) -> np.ndarray:
+    """Give the seconds at which clicks begin."""
+    with av.open(str(path)) as file:
+        frames = [(frame.time or 0.0, frame.to_ndarray()[0]) for frame in file.decode(audio=0)]
+    times = np.concatenate([time + np.arange(len(wave)) / 44100 for time, wave in frames])
+    loud = times[np.abs(np.concatenate([wave for _, wave in frames])) > 0.3]
+    return np.asarray(loud[np.diff(loud, prepend=-1.0) > 0.1])
 
 
 def test_rate_stays_exact(clip: Clip, tmp_path: Path) -> None:

@@ -78,6 +78,20 @@ class ChatFormat:
         """Give the ids of a further question, from the end mark of the answer before it; see `first_turn`."""
         return self._turn(END + USER, question, pointed, continued=True)
 
+    def answer(self, text: str, spans: Sequence[tuple[int, int]]) -> list[int]:
+        """Give the ids of an answer, `<p> ... </p> [BOX] [SEG]` around the phrases at `spans`, without its end.
+
+        Args:
+            text: clean words; the marks of the format in it are taken as plain text.
+            spans: starts and ends of phrases, ascending and apart.
+        """
+        marked, position = "", 0
+        for start, end in spans:
+            marked += self._plain(text[position:start])
+            marked += f"{_PHRASE} {self._plain(text[start:end])} {_PHRASE_END} {BOX} {SEG}"
+            position = end
+        return self._behind(marked + self._plain(text[position:]), True)
+
     def conversation(
         self, turns: Sequence[tuple[str, str | None]], *, pointed: bool = False
     ) -> str:

@@ -21,8 +21,16 @@ import torch.nn.functional as F
 from sparrow import masks
 from sparrow.model.pixel_decoder import PixelDecoder
 from sparrow.model.sam import Prompts
-from sparrow.model.tracking import FrameSource, backward, confidence
-from sparrow.types import MaskTrack, Progress, TrackBuilder
+from sparrow.model.tracking import (
+    SHOWN_EVERY,
+    FrameSource,
+    Growing,
+    Reached,
+    backward,
+    confidence,
+)
+from sparrow.types import MaskTrack, Progress
+from sparrow.work import Pulse
 
 WINDOW = 3.0
 """Side of the window in longer sides of the thing."""
@@ -54,6 +62,8 @@ class Followed:
     decoder: PixelDecoder
     masks: Mapping[int, np.ndarray]
     """(H, W) bool by frame: what the user accepted; it is followed from the first of them, both ways."""
+    before: MaskTrack | None = None
+    """The track that is corrected: it stays where following does not come."""
 
     @property
     def anchor(self) -> int:
@@ -115,7 +125,7 @@ class Follower:
             decoded.gated, size=before.shape, mode="bilinear", align_corners=False
         )
         sure = float(decoded.iou[0]) if float(decoded.score[0]) > 0 else 0.0
-        return logits[0, 0].cpu().numpy(), sure, confidence(decoded)
+        return logits[0, 0].cpu().numpy(), sure, confidence(decoded, decoder.config.confidence)
 
     def _bounded(self, logits: np.ndarray, before: np.ndarray, area: float) -> np.ndarray:
         """Cut the mask (L, L) that can have become of `before`; a leak does not get far."""
@@ -175,39 +185,55 @@ def hints(decoder: PixelDecoder, before: Sequence[np.ndarray]) -> Prompts:
 
 
 def follow_steps(
-    video: FrameSource, things: Sequence[Followed], *, cancel: threading.Event | None = None
-) -> Generator[Progress, None, list[MaskTrack]]:
-    """Follow things through a video, yielding the progress after each frame.
+    video: FrameSource,
+    things: Sequence[Followed],
+    *,
+    span: range | None = None,
+    cancel: threading.Event | None = None,
+) -> Generator[Progress | Reached, None, list[MaskTrack]]:
+    """Follow things through a video, yielding the progress after each frame, and at times the tracks so far.
 
     When `cancel` is set the tracks so far are returned, marked as not complete.
+
+    Args:
+        video: where the frames come from.
+        things: what to follow.
+        span: the frames to follow in, all accepted ones among them; None for the whole video.
+        cancel: checked before each frame.
 
     Returns:
         One track per thing, in their order.
     """
-    started = time.monotonic()
+    started, pulse = time.monotonic(), Pulse(SHOWN_EVERY)
+    span = range(video.num_frames) if span is None else span
     first, last = min(t.anchor for t in things), max(t.anchor for t in things)
-    total, done = video.num_frames - first + last, 0
-    builders = [TrackBuilder(t.referent_id, video.size_hw, video.num_frames) for t in things]
-    forward = enumerate(video.iter(first), first)
-    for reverse, frames in ((False, forward), (True, reversed_frames(video, last))):
+    total, done = span.stop - first + last - span.start, 0
+    growing = [Growing(video, thing.referent_id, thing.before) for thing in things]
+    forward = enumerate(video.iter(first, span.stop), first)
+    backwards = reversed_frames(video, last, span.start)
+    for reverse, frames in ((False, forward), (True, backwards)):
         followers = [Follower(t.decoder, t.masks[t.anchor]) for t in things]
         for index, frame in frames:
             if cancel is not None and cancel.is_set():
-                return [builder.build(complete=False) for builder in builders]
-            for thing, follower, builder in zip(things, followers, builders, strict=True):
+                return [each.so_far() for each in growing]
+            for thing, follower, each in zip(things, followers, growing, strict=True):
                 if index in thing.masks:
                     follower.put(thing.masks[index])
-                    builder.put(index, thing.masks[index], 1.0)
+                    each.put(index, thing.masks[index], 1.0)
                 elif (index < thing.anchor) == reverse:
-                    builder.put(index, *follower.step(frame))
+                    each.put(index, *follower.step(frame))
             done += 1
             yield Progress("track", done, total, time.monotonic() - started)
-    return [builder.build() for builder in builders]
+            if pulse.due():
+                yield Reached(tuple(each.so_far() for each in growing))
+    return [each.whole(span) for each in growing]
 
 
-def reversed_frames(video: FrameSource, stop: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Stream the displayed frames stop-1 ... 0 with their indices."""
-    return backward(video.iter, stop, 3 * math.prod(video.size_hw))
+def reversed_frames(
+    video: FrameSource, stop: int, start: int = 0
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Stream the displayed frames stop-1 ... start with their indices."""
+    return backward(video.iter, stop, 3 * math.prod(video.size_hw), start=start)
 
 
 def _extent(mask: np.ndarray) -> float:

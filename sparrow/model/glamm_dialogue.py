@@ -7,7 +7,7 @@ is the release's way.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from sparrow import boxes as boxes_of
 from sparrow.model.box_prior import prior_scores
 from sparrow.model.chat_format import ChatFormat
-from sparrow.model.dialogue import Reply, Thing
+from sparrow.model.dialogue import Reply, Thing, phrase_spans
 from sparrow.model.framewise import prior_masks
 from sparrow.model.pixel_decoder import PixelDecoder
 from sparrow.model.prefix_chat import PrefixChat
@@ -29,6 +29,7 @@ from sparrow.model.selector import Judgement, Selector
 from sparrow.model.tokenizer import MarkedPhrase
 from sparrow.model.tsf import representatives
 from sparrow.model.videoglamm import VideoGlamm
+from sparrow.types import GroundedAnswer
 
 _LONGEST = 256  # words of an answer; what is kept for it cannot hold earlier turns
 _SAME_BOX = 0.5  # overlap in a frame from which two boxes are one thing
@@ -86,6 +87,11 @@ class GlammDialogue:
         """Boxes of the things spoken of, (N, T, 4) normalised xyxy, NaN where they are not known."""
         return np.array(self._rows).reshape(-1, len(self._frames), 4)
 
+    @property
+    def video_tokens(self) -> int:
+        """Positions of the system's words and the video."""
+        return self._chat.prefix
+
     def settle(self, key: int, boxes_norm: np.ndarray) -> None:
         """Take over where a thing is in the frames in which it was not asked for, (T, 4)."""
         row = self._rows[key]
@@ -104,7 +110,20 @@ class GlammDialogue:
             yield delta
         parsed, generated = reader.parsed(), self._chat.last
         assert generated is not None
-        return Reply(parsed.text, parsed.phrases, generated.complete)
+        return Reply(parsed.text, parsed.phrases, generated.complete, generated.ids)
+
+    def rewind(self, turns: int) -> None:
+        """Forget what was said after the first `turns` turns; see `Dialogue`."""
+        self._chat.rewind(turns)
+
+    def remember(
+        self, question: str, pointed: np.ndarray | None, answer: GroundedAnswer
+    ) -> tuple[MarkedPhrase, ...]:
+        """Take over a turn that was said at another time; see `Dialogue`."""
+        features = None if pointed is None else self._features(pointed)
+        ids = self._ids(answer)[:_LONGEST]
+        self._chat.remember(question, ids, features, max_tokens=_LONGEST)
+        return self._format.parse(ids).phrases
 
     @torch.inference_mode()
     def find(self, phrase: MarkedPhrase) -> Thing | None:
@@ -122,6 +141,16 @@ class GlammDialogue:
         best = max(every, key=lambda found: found.score)
         token = best.refined if phrase.box is None else seg
         return Thing(*self._keep(best), best.place, token)
+
+    def _ids(self, answer: GroundedAnswer) -> Sequence[int]:
+        """Give the ids of an answer: its own if they spell its text, else those of text and phrases."""
+        said, size = answer.said, self._llm.config.vocab_size
+        if (
+            all(0 <= index < size for index in said)
+            and self._format.parse(said).text == answer.text
+        ):
+            return said
+        return self._format.answer(answer.text, phrase_spans(answer))
 
     def _keep(self, found: _Found | None) -> tuple[int, np.ndarray]:
         """Give the key of what was found, that of a known thing in the same place, and its boxes."""

@@ -7,7 +7,7 @@ neither videos nor words; a [SEG] state reaches it as a vector.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -15,11 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparrow.model.memory import Memory
 from sparrow.model.preparing import sam_pixels, to_frame
-from sparrow.model.sam import Decoded, FrameFeatures, Memory, Prompts, Sam, SamConfig
+from sparrow.model.sam import Decoded, FrameFeatures, Prompts, Sam, SamConfig
+from sparrow.retouch import retouched
 
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+_KNOWN = 10.0  # logit of what is known
 _CLICK_RADIUS = 1 / 16  # of the side: the soft bump that marks a click in the dense prompt
 
 
@@ -32,7 +35,7 @@ class FramePrompt:
     clicks: tuple[tuple[float, float, bool], ...] = ()
     """x, y, and whether the click lies on the object."""
     mask: np.ndarray | None = None
-    """(H, W) bool."""
+    """(H, W) bool; what is known of the object here. Clicks beside it correct it."""
     token: Tensor | None = field(default=None)
     """(token_dim,) projected [SEG] state."""
 
@@ -117,14 +120,63 @@ class PixelDecoder(nn.Module):
             prompts = Prompts()
         return self.sam.step(features, prompts, memory, frame, reverse=reverse)
 
-    def to_mask(self, decoded: Decoded, size_hw: tuple[int, int]) -> np.ndarray:
+    def refine(self, frame: np.ndarray, features: FrameFeatures, prompt: FramePrompt) -> np.ndarray:
+        """Give a prompt's mask (H, W) bool with its clicks obeyed; without clicks as it is.
+
+        A decoder that was never shown what a click corrects (`dense_prompts`) is not asked.
+
+        Args:
+            frame: (H, W, 3) uint8 as displayed.
+            features: of this frame.
+            prompt: with a mask.
+        """
+        assert prompt.mask is not None
+        if not prompt.clicks:
+            return prompt.mask
+        if self.config.dense_prompts:
+            return retouched(frame, prompt.mask, prompt.clicks)
+        prompts = replace(
+            self._prompts(replace(prompt, mask=None), None, prompt.mask.shape),
+            logits=_KNOWN * (2 * self._shrunk(prompt.mask) - 1),
+        )
+        return self.to_mask(self.sam.decode_alone(features, prompts), prompt.mask.shape)
+
+    def accept(
+        self, features: FrameFeatures, mask: np.ndarray, memory: Memory, frame: int
+    ) -> Decoded:
+        """Take a mask (H, W) bool for the truth of a frame, and remember it as one of the anchors.
+
+        Args:
+            features: of the frame.
+            mask: of the object; an empty one means that it is absent.
+            memory: of the object; changed in place.
+            frame: index of the frame.
+        """
+        share = self._shrunk(mask)
+        logits = _KNOWN * (2 * share - 1)
+        mapped = self.config.dense_prompts
+        prompts = Prompts(dense=share) if mapped else Prompts(logits=logits)
+        decoded = self.sam.decode_alone(features, prompts)
+        there = logits.new_full((1, 1), float(mask.any()))
+        taken = Decoded(
+            logits,
+            logits,
+            torch.ones_like(decoded.iou),
+            _KNOWN * (2 * there[:, 0] - 1),
+            _KNOWN * (2 * there - 1),
+            there * decoded.pointer + (1 - there) * self.sam.no_obj_ptr,
+        )
+        self.sam.remember(features, taken, memory, frame, anchor=True)
+        return taken
+
+    def to_mask(self, decoded: Decoded, size_hw: tuple[int, ...]) -> np.ndarray:
         """Scale the decoded logits to the displayed frame: (H, W) bool, empty where held absent."""
         logits = F.interpolate(decoded.gated, size=size_hw, mode="bilinear", align_corners=False)
         mask: np.ndarray = (logits[0, 0] > 0).cpu().numpy()
         return mask
 
     def _prompts(
-        self, prompt: FramePrompt, previous: Tensor | None, size_hw: tuple[int, int]
+        self, prompt: FramePrompt, previous: Tensor | None, size_hw: tuple[int, ...]
     ) -> Prompts:
         device = self.sam.no_mem_embed.device
         scale = np.array([self.side / size_hw[1], self.side / size_hw[0]], dtype=np.float32)
@@ -150,15 +202,20 @@ class PixelDecoder(nn.Module):
     ) -> Tensor | None:
         grid = self.side // 4
         if prompt.mask is not None:
-            small = cv2.resize(
-                prompt.mask.astype(np.float32), (grid, grid), interpolation=cv2.INTER_AREA
-            )
-        elif prompt.box is not None:
+            return self._shrunk(prompt.mask)
+        if prompt.box is not None:
             small = box_map(prompt.box.reshape(2, 2) * scale / 4, grid)
         elif prompt.clicks and previous is None:
-            small = click_map(np.array([c[:2] for c in prompt.clicks if c[2]]) * scale / 4, grid)
+            on = np.array([(x, y) for x, y, inside in prompt.clicks if inside]).reshape(-1, 2)
+            small = click_map(on * scale / 4, grid)
         else:
             return None if previous is None else previous.sigmoid()
+        return torch.from_numpy(small)[None, None].to(self.sam.no_mem_embed.device)
+
+    def _shrunk(self, mask: np.ndarray) -> Tensor:
+        """Give the share of each cell that a mask (H, W) bool covers, (1, 1, S/4, S/4) in [0, 1]."""
+        grid = self.side // 4
+        small = cv2.resize(mask.astype(np.float32), (grid, grid), interpolation=cv2.INTER_AREA)
         return torch.from_numpy(small)[None, None].to(self.sam.no_mem_embed.device)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from threading import Event
 
 import torch
 from torch import Tensor
 
-from sparrow.errors import Cancelled, PromptError
+from sparrow.errors import Cancelled, PromptError, StaleError
 from sparrow.model.chat_format import ChatFormat
 from sparrow.model.kv_cache import WindowCache
 from sparrow.model.videoglamm import VideoGlamm
@@ -72,15 +73,18 @@ class PrefixChat:
         self._llm = llm
         self._chat = chat
         self._cache = llm.new_cache()
-        self._turns: list[_Turn] = []  # what is remembered
-        self._cached: list[_Turn] = []  # what the cache holds behind the prefix, up to `_settled`
+        self._turns: list[_Turn] = []  # every finished one
+        self._cached: list[_Turn] = []  # what the cache holds behind the prefix, ...
+        self._ends: list[int] = []  # ... and how long it was behind each of them
+        self._newest = object()  # stands for the answer that may use the cache
         with torch.inference_mode():
             llm.read(self._embed(chat.opening(), visual, None)[None], self._cache)
-        self._prefix = self._settled = self._cache.get_seq_length()
+        self.prefix = self._cache.get_seq_length()
+        """Positions before the first turn: the system's words and the video."""
 
     @property
     def num_turns(self) -> int:
-        """Turns that the model still remembers."""
+        """Finished turns; where they are too many to be read together, the latest count."""
         return len(self._turns)
 
     def ask(
@@ -104,23 +108,84 @@ class PrefixChat:
         Raises:
             PromptError: the question is empty or longer than the model can read.
             Cancelled: `cancel` was set; the conversation is as before the question.
+            StaleError: the conversation went on elsewhere while this answer was half-read.
         """
-        kept = self._fitting(question, pointed, max_tokens)
-        self._recall(kept)
-        self.last = yield from speak(
+        embeds = self._begin(question, pointed, max_tokens)
+        mine = self._newest
+        words = speak(
             self._llm,
-            self._question(question, pointed, first=not kept),
+            embeds,
             self._cache,
             sampling=sampling,
             cancel=cancel,
             max_tokens=max_tokens,
         )
-        self._turns = self._cached = [*kept, _Turn(question, pointed, self.last.ids)]
-        self._settled = self._cache.get_seq_length()
+        while True:
+            try:
+                index = next(words)
+            except StopIteration as end:
+                generated: Generated = end.value
+                break
+            yield index
+            if self._newest is not mine:
+                raise StaleError
+        self._finish(_Turn(question, pointed, generated.ids))
+        self.last = generated
+
+    @torch.inference_mode()
+    def remember(
+        self,
+        question: str,
+        answer: Sequence[int],
+        pointed: Tensor | None = None,
+        *,
+        max_tokens: int = 512,
+    ) -> None:
+        """Take over a turn with this answer as if it had been said here; `last` then holds the answer.
+
+        Args:
+            question: what the user typed.
+            answer: ids without the end mark.
+            pointed: (k, H) tracked features of what the user pointed at in that turn.
+            max_tokens: longest answer that there could have been.
+
+        Raises:
+            PromptError: the question is empty or longer than the model can read.
+        """
+        llm, ids = self._llm, tuple(answer[:max_tokens])
+        embeds = self._begin(question, pointed, max_tokens)
+        if len(ids):
+            embeds = torch.cat([embeds, self._embed(ids, None, None)])
+        states = llm.read(embeds[None], self._cache)[0]
+        before = states[len(embeds) - len(ids) - 1 :]  # row i is the state that predicted answer[i]
+        box, seg = (
+            _project(llm, [before[i] for i, index in enumerate(ids) if index == mark], embeds)
+            for mark in (llm.config.box_id, llm.config.seg_id)
+        )
+        self._finish(_Turn(question, pointed, ids))
+        self.last = Generated(ids, box, seg, complete=True)
+
+    def rewind(self, turns: int) -> None:
+        """Forget all but the first `turns` turns."""
+        del self._turns[turns:]
+        self._newest = object()
+        self.last = None
+
+    def _begin(self, question: str, pointed: Tensor | None, max_tokens: int) -> Tensor:
+        """Embed a question (L, H), and make the cache hold the latest turns that can be read with it."""
+        kept = self._fitting(question, pointed, max_tokens)
+        self._newest = object()
+        self._hold(kept)
+        return self._question(question, pointed, first=not kept)
+
+    def _finish(self, turn: _Turn) -> None:
+        self._turns.append(turn)
+        self._cached.append(turn)
+        self._ends.append(self._cache.get_seq_length())
 
     def _fitting(self, question: str, pointed: Tensor | None, max_tokens: int) -> list[_Turn]:
         """Give the latest turns that can be read together with a question and an answer."""
-        free = self._llm.config.max_position_embeddings - self._prefix
+        free = self._llm.config.max_position_embeddings - self.prefix
         room = free - min(max_tokens, _ANSWER_ROOM)
         length = len(self._question(question, pointed, first=False))
         if length > room:
@@ -128,29 +193,30 @@ class PrefixChat:
                 f"question: expected at most {max(0, room)} tokens, got {length}; ask something shorter"
             )
         kept = list(self._turns)
-        while kept and len(self._history(kept)) > room - length:
+        while kept and self._length(kept) > room - length:
             kept.pop(0)
         return kept
 
     @torch.inference_mode()
-    def _recall(self, turns: list[_Turn]) -> None:
+    def _hold(self, turns: list[_Turn]) -> None:
         """Make the cache hold the prefix and these turns, and nothing that a stopped turn left."""
-        self._cache.cut(self._settled)
-        if turns == self._cached:
-            return
-        self._cached, self._settled = [], self._prefix
-        self._cache.cut(self._prefix)
-        if turns:
-            self._llm.read(self._history(turns)[None], self._cache)
-        self._cached, self._settled = turns, self._cache.get_seq_length()
+        pairs = zip(self._cached, turns, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
+        del self._cached[same:], self._ends[same:]
+        self._cache.cut(self._ends[-1] if same else self.prefix)
+        for number, turn in enumerate(turns[same:], same):
+            question = self._question(turn.question, turn.pointed, first=number == 0)
+            answer = self._embed(turn.answer, None, None)
+            self._llm.read(torch.cat([question, answer])[None], self._cache)
+            self._cached.append(turn)
+            self._ends.append(self._cache.get_seq_length())
 
-    def _history(self, turns: Sequence[_Turn]) -> Tensor:
-        """Embed whole turns, (L, H), the first of them as the one that follows the video."""
-        parts = []
-        for number, turn in enumerate(turns):
-            parts.append(self._question(turn.question, turn.pointed, first=number == 0))
-            parts.append(self._embed(turn.answer, None, None))
-        return torch.cat(parts)
+    def _length(self, turns: Sequence[_Turn]) -> int:
+        """Say how many positions whole turns take, the first of them as the one that follows the video."""
+        return sum(
+            len(self._question(turn.question, turn.pointed, first=number == 0)) + len(turn.answer)
+            for number, turn in enumerate(turns)
+        )
 
     def _question(self, question: str, pointed: Tensor | None, *, first: bool) -> Tensor:
         say = self._chat.first_turn if first else self._chat.later_turn

@@ -322,7 +322,7 @@ def mini_proposer() -> ProposerConfig:
     """Sizes of sparrow-mini's Proposer."""
     return ProposerConfig(
         encoder=ImageEncoderConfig(kind="conv", dim=96),
-        image_size=160,
+        image_size=224,
         dim=96,
         encoder_layers=1,
         decoder_layers=2,

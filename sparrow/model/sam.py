@@ -6,8 +6,7 @@ memory encoder. It knows tensors of the model's square input (side S), no video 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -19,7 +18,9 @@ from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from sam2.modeling.sam2_utils import MLP
 from torch import Tensor
 
+from sparrow.confidence import Curve
 from sparrow.model.image_encoder import hiera_encoder
+from sparrow.model.memory import Memory
 from sparrow.model.memory_encoder import memory_attention, memory_encoder
 
 _GATE_START = 0.05
@@ -72,6 +73,10 @@ class SamConfig:
     """Add what memory attention says to the frame's own features, by a learnt share per channel that
     starts small, instead of replacing them: a model trained for minutes then keeps what it learnt on
     images. SAM2 replaces."""
+    confidence: Curve = field(default_factory=Curve)
+    """What makes a mask's score tell its J, in a frame with a prompt or a proposal that fits; see confidence.py."""
+    confidence_unaided: Curve = field(default_factory=Curve)
+    """The same where memory alone says where the thing is."""
 
 
 class Sam(SAM2Base):
@@ -189,9 +194,16 @@ class Sam(SAM2Base):
         return self._decode(self.pyramid(features)[-1], features, prompts, True, None)
 
     def remember(
-        self, features: FrameFeatures, decoded: Decoded, memory: Memory, frame: int
+        self,
+        features: FrameFeatures,
+        decoded: Decoded,
+        memory: Memory,
+        frame: int,
+        *,
+        anchor: bool = False,
     ) -> None:
-        """Put what was decoded into the memory; into an empty one as the anchor."""
+        """Put what was decoded into the memory; into an empty one, or if asked to, as an anchor."""
+        anchor = anchor or not memory.anchors
         stored, positions = self._encode_new_memory(
             current_vision_feats=list(features.levels),
             feat_sizes=list(features.sizes),
@@ -199,11 +211,11 @@ class Sam(SAM2Base):
                 decoded.gated, scale_factor=4.0, mode="bilinear", align_corners=False
             ),
             object_score_logits=decoded.presence,
-            is_mask_from_pts=not memory.anchors,
+            is_mask_from_pts=anchor,
         )
         if self.config.predictor_memory:
             stored = stored.to(torch.bfloat16).to(stored.dtype)
-        memory.put(frame, stored, positions, decoded.pointer)
+        memory.put(frame, stored, positions, decoded.pointer, anchor=anchor)
 
     def pyramid(self, features: FrameFeatures) -> list[Tensor]:
         """Give the maps (B, C, h, w) of a frame without memory, finest first.
@@ -348,44 +360,6 @@ class Decoded:
     """(B, 1) +-10: what memory was told about that."""
     pointer: Tensor
     """(B, D)"""
-
-
-class Memory:
-    """What memory attention reads about B objects: the anchor and the latest frames, nothing else.
-
-    Older entries are dropped as they fall out of reach, so that memory is flat however long the
-    video; the results equal those of a memory that keeps everything.
-    """
-
-    def __init__(self, num_memories: int, num_pointers: int = 16) -> None:
-        self.anchors: dict[int, dict[str, object]] = {}
-        self.recent: dict[int, dict[str, object]] = {}
-        self._memories = num_memories - 1
-        self._pointers = num_pointers - 1
-
-    def as_output_dict(self) -> dict[str, dict[int, dict[str, object]]]:
-        """Give SAM2Base's own dictionary of past outputs."""
-        return {"cond_frame_outputs": self.anchors, "non_cond_frame_outputs": self.recent}
-
-    def put(self, frame: int, stored: Tensor, positions: Sequence[Tensor], pointer: Tensor) -> None:
-        """Remember a frame: the first one as the anchor, later ones as recent."""
-        entry: dict[str, object] = {
-            "maskmem_features": stored,
-            "maskmem_pos_enc": positions,
-            "obj_ptr": pointer,
-        }
-        if not self.anchors:
-            self.anchors[frame] = entry
-            return
-        self.recent[frame] = entry
-        for past in sorted(self.recent, key=lambda index: abs(index - frame))[self._pointers :]:
-            del self.recent[past]
-
-    def fork(self) -> Memory:
-        """Start another direction from the same anchor."""
-        other = Memory(self._memories + 1, self._pointers + 1)
-        other.anchors = dict(self.anchors)
-        return other
 
 
 def box_points(boxes: Tensor) -> Points:

@@ -126,7 +126,8 @@ class SparrowModel(nn.Module):
     @property
     def snapping(self) -> Propose | None:
         """What lets proposals correct masks while tracking; None where the PixelDecoder needs no help."""
-        return self.propose if self.config.snap else None
+        grounding = self.config.grounding
+        return self.propose if self.config.snap and grounding.box and grounding.linked else None
 
     def card(self) -> dict[str, Any]:
         """Say what the model is and can talk about."""
@@ -139,4 +140,6 @@ class SparrowModel(nn.Module):
             "nouns": list(words.nouns) if words else [],
             "groups": list(words.groups) if words else [],
             "colours": list(words.colours) if words else [],
+            # A tracker this small follows real things far better after it has learnt them (adapt.py).
+            "learns": words is not None,
         }

@@ -16,14 +16,19 @@ import torch
 from torch import Tensor
 
 from sparrow import boxes, masks
+from sparrow.confidence import Curve
+from sparrow.model.memory import Memory
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
-from sparrow.model.sam import Decoded, Memory
+from sparrow.model.sam import Decoded
 from sparrow.types import MaskTrack, Progress, TrackBuilder
-from sparrow.work import finish
+from sparrow.work import Pulse, finish, progress_only
 
 _SAME_BOX = 0.5  # overlap from which a proposal is taken for the object's next box
 _SURE_BOX = 0.3  # score that it needs for that
 _CHUNK_BYTES = 128 << 20  # of frames held at once when a video is read backwards
+
+SHOWN_EVERY = 0.5
+"""Seconds between the tracks so far."""
 
 
 class FrameSource(Protocol):
@@ -50,19 +55,55 @@ class Target:
     anchor: int
     """The frame where tracking starts, both ways; it must have a prompt."""
     prompts: Mapping[int, FramePrompt]
-    """By frame; later prompts correct what memory says."""
+    """By frame; later prompts correct what memory says. A mask is taken for the truth."""
+    before: MaskTrack | None = None
+    """The track that is corrected: it stays where tracking does not come."""
+
+
+class Growing:
+    """The track of one referent while it grows, over the one that it corrects."""
+
+    def __init__(self, video: FrameSource, referent_id: int, before: MaskTrack | None) -> None:
+        self._before = before
+        if before is None:
+            self._builder = TrackBuilder(referent_id, video.size_hw, video.num_frames)
+        else:
+            self._builder = TrackBuilder.on(before.renamed(referent_id))
+
+    def put(self, frame: int, mask: np.ndarray, score: float) -> None:
+        """Set one frame; see `TrackBuilder`."""
+        self._builder.put(frame, mask, score)
+
+    def so_far(self) -> MaskTrack:
+        """Give what there is, marked as not complete."""
+        return self._builder.build(complete=False)
+
+    def whole(self, span: range) -> MaskTrack:
+        """Give the track once all frames of `span` are set; it is complete if what it corrects was, elsewhere."""
+        track = self._builder.build()
+        if self._before is None or self._before.complete or len(span) == track.num_frames:
+            return track
+        return self._builder.build(complete=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """Streamed: what tracking has reached."""
+
+    tracks: tuple[MaskTrack, ...]
+    """One for each target, marked as not complete."""
 
 
 class _State:
     """One object while a sweep runs over the frames."""
 
-    def __init__(self, target: Target, memory: Memory, size_hw: tuple[int, int], frames: int):
+    def __init__(self, target: Target, memory: Memory, growing: Growing) -> None:
         self.target = target
         self.memory = memory
         self.previous: Tensor | None = None
         self.box: np.ndarray | None = None  # normalised, where the object was last
         self.anchored: tuple[Memory, Tensor, np.ndarray | None] | None = None
-        self.builder = TrackBuilder(target.referent_id, size_hw, frames)
+        self.growing = growing
 
 
 def track(
@@ -71,11 +112,13 @@ def track(
     targets: list[Target],
     *,
     propose: Propose | None = None,
+    span: range | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> list[MaskTrack]:
     """Give one track per target, in their order; see `track_steps`."""
-    return finish(track_steps(decoder, video, targets, propose=propose, cancel=cancel), progress)
+    steps = track_steps(decoder, video, targets, propose=propose, span=span, cancel=cancel)
+    return finish(steps, progress_only(progress))
 
 
 def track_steps(
@@ -84,9 +127,10 @@ def track_steps(
     targets: list[Target],
     *,
     propose: Propose | None = None,
+    span: range | None = None,
     cancel: threading.Event | None = None,
-) -> Generator[Progress, None, list[MaskTrack]]:
-    """Track targets through a video, yielding the progress after each frame.
+) -> Generator[Progress | Reached, None, list[MaskTrack]]:
+    """Track targets through a video, yielding the progress after each frame, and at times the tracks so far.
 
     Each frame is decoded and encoded once per direction. When `cancel` is set the tracks so far are
     returned, marked as not complete.
@@ -97,6 +141,7 @@ def track_steps(
         targets: what to track.
         propose: where given, a proposal that lies where the object last was becomes its box in a frame
             without a prompt: a small decoder's masks then do not creep into what is beside them.
+        span: the frames to track in, all prompted ones among them; None for the whole video.
         cancel: checked before each frame.
 
     Returns:
@@ -104,25 +149,30 @@ def track_steps(
     """
     if not targets:
         return []
-    started = time.monotonic()
-    states = [_State(t, decoder.new_memory(), video.size_hw, video.num_frames) for t in targets]
+    started, pulse = time.monotonic(), Pulse(SHOWN_EVERY)
+    span = range(video.num_frames) if span is None else span
+    states = [
+        _State(t, decoder.new_memory(), Growing(video, t.referent_id, t.before)) for t in targets
+    ]
     first = min(t.anchor for t in targets)
     last = max(t.anchor for t in targets)
-    total, done = video.num_frames - first + last, 0
+    total, done = span.stop - first + last - span.start, 0
 
     def squashed(start: int, stop: int) -> Iterator[np.ndarray]:
         return map(decoder.squash, video.iter(start, stop))
 
-    forward = enumerate(video.iter(first), first)
-    reversed_ = backward(squashed, last, 3 * decoder.side**2)
+    forward = enumerate(video.iter(first, span.stop), first)
+    reversed_ = backward(squashed, last, 3 * decoder.side**2, start=span.start)
     for reverse, frames in ((False, forward), (True, reversed_)):
         for index, frame in frames:
             if cancel is not None and cancel.is_set():
-                return [state.builder.build(complete=False) for state in states]
+                return [state.growing.so_far() for state in states]
             _sweep(decoder, states, index, frame, video.size_hw, propose, reverse=reverse)
             done += 1
             yield Progress("track", done, total, time.monotonic() - started)
-    return [state.builder.build() for state in states]
+            if pulse.due():
+                yield Reached(tuple(state.growing.so_far() for state in states))
+    return [state.growing.whole(span) for state in states]
 
 
 @torch.inference_mode()
@@ -149,18 +199,25 @@ def _sweep(
             assert state.anchored is not None
             state.memory, state.previous, state.box = state.anchored
         prompt = state.target.prompts.get(index)
+        known = prompt is not None and prompt.mask is not None
         if prompt is None and propose is not None and state.box is not None:
             found = found or propose(frame[None])[0]
             prompt = _snapped(state.box, *found, size_hw)
-        decoded = decoder.step(
-            features, prompt, state.previous, state.memory, index, size_hw, reverse=reverse
-        )
-        mask = decoder.to_mask(decoded, size_hw)
+        if prompt is not None and known:
+            mask = decoder.refine(frame, features, prompt)
+            decoded = decoder.accept(features, mask, state.memory, index)
+        else:
+            decoded = decoder.step(
+                features, prompt, state.previous, state.memory, index, size_hw, reverse=reverse
+            )
+            mask = decoder.to_mask(decoded, size_hw)
         state.previous = decoded.gated
         state.box = _where(prompt, mask, size_hw)
         if index == state.target.anchor:
             state.anchored = (state.memory.fork(), decoded.gated, state.box)
-        state.builder.put(index, mask, confidence(decoded))
+        config = decoder.config
+        curve = config.confidence_unaided if prompt is None else config.confidence
+        state.growing.put(index, mask, 1.0 if known else confidence(decoded, curve))
 
 
 def _snapped(
@@ -182,25 +239,26 @@ def _where(
     return None if np.isnan(box[0]) else boxes.to_norm(box, size_hw)
 
 
-def confidence(decoded: Decoded) -> float:
-    """Say how sure the decoder is that its mask is the object: presence times predicted overlap."""
-    return float((decoded.score.sigmoid() * decoded.iou.clamp(0, 1))[0])
+def confidence(decoded: Decoded, curve: Curve) -> float:
+    """Say how sure the decoder is that its mask is the object: presence times predicted overlap, on a curve."""
+    return curve(float((decoded.score.sigmoid() * decoded.iou.clamp(0, 1))[0]))
 
 
 def backward(
-    read: Callable[[int, int], Iterator[np.ndarray]], stop: int, frame_bytes: int
+    read: Callable[[int, int], Iterator[np.ndarray]], stop: int, frame_bytes: int, start: int = 0
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Stream frames stop-1 ... 0 with their indices, holding one chunk of them at a time.
+    """Stream frames stop-1 ... start with their indices, holding one chunk of them at a time.
 
     Args:
         read: streams the frames from a first one up to a last one, exclusive.
         stop: the frame before which it begins.
         frame_bytes: what a frame takes as it is read.
+        start: the last frame.
     """
     chunk = max(1, _CHUNK_BYTES // frame_bytes)
-    while stop > 0:
-        start = max(0, stop - chunk)
-        held = list(read(start, stop))
-        for index in range(stop - 1, start - 1, -1):
-            yield index, held[index - start]
-        stop = start
+    while stop > start:
+        first = max(start, stop - chunk)
+        held = list(read(first, stop))
+        for index in range(stop - 1, first - 1, -1):
+            yield index, held[index - first]
+        stop = first

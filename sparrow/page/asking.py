@@ -1,36 +1,161 @@
-"""A question or a pointing of the visitor -> the session's next exchange, its referents and its result files.
+"""A question of the visitor -> the session's next exchange, and what its answer names; also anew, changed, taken back.
 
-Knows the model only through `Chat` and `Sparrow.track`, and no component of the page.
+Knows the model only as a Backend, and no component of the page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
 
-from sparrow.errors import Cancelled, SparrowError
-from sparrow.export import write_masks_json
-from sparrow.page.pointing import prompt_of
-from sparrow.page.session import Exchange, Results, Session, SessionError
-from sparrow.page.steps import in_steps
-from sparrow.render import render
+from sparrow.backend import Backend
+from sparrow.errors import SparrowError
+from sparrow.page import correcting
+from sparrow.page.pointing import prompts_of
+from sparrow.page.visit import Visit
+from sparrow.sessions.record import Exchange, SessionError
+from sparrow.sessions.session import Session
 from sparrow.types import GroundedAnswer, Progress, TextDelta
-
-if TYPE_CHECKING:
-    from sparrow.pipeline import Sparrow
+from sparrow.work import Pulse
 
 MAX_QUESTION = 400
 """Characters."""
 
 
-def begin_question(session: Session, question: str) -> Exchange:
+def begin_question(session: Session, visit: Visit, question: str) -> Exchange:
     """Add a question to the conversation, with what is attached to it.
 
     Raises:
         SessionError: there is no video yet, or the question is empty or too long.
     """
+    draft = visit.draft
+    pointed = (draft.referent_id,) if draft is not None and draft.attached else ()
+    attached = tuple(dict.fromkeys((*session.attached, *pointed)))
+    prompts = prompts_of(session, visit, attached)
+    exchange = Exchange(_checked(session, question), attached, prompts)
+    session.exchanges.append(exchange)
+    session.attached = ()
+    if pointed and draft is not None:
+        session.prompts = (*session.prompts, *draft.prompts)
+        taken = max(session.history.next_id, draft.referent_id + 1)
+        session.history = replace(session.history, next_id=taken)  # whatever comes of the question
+        visit.draft = None
+    session.save()
+    return exchange
+
+
+def retry(session: Session, turn: int) -> tuple[Exchange, set[int]]:
+    """Ask the question of an exchange once more; see `reword`."""
+    return reword(session, turn, _at(session, turn).question)
+
+
+def reword(session: Session, turn: int, question: str) -> tuple[Exchange, set[int]]:
+    """Ask in other words; the exchange and what came after it go, what was found keeps its id and colour.
+
+    Returns:
+        The new exchange, and the referents that may go as well if its answer does not speak of them.
+
+    Raises:
+        SessionError: there is no such exchange, or the question is empty or too long.
+    """
+    old, spoken = _at(session, turn), _spoken(session.exchanges[turn:])
+    exchange = Exchange(_checked(session, question), old.attached, old.prompts)
+    _cut(session, turn)
+    session.exchanges.append(exchange)
+    session.save()
+    return exchange, spoken
+
+
+def take_back(session: Session, turn: int) -> str:
+    """Undo an exchange and what came after it, with the things that nothing else speaks of; give its question.
+
+    Raises:
+        SessionError: there is no such exchange.
+    """
+    question = _at(session, turn).question
+    spoken = _spoken(session.exchanges[turn:])
+    _cut(session, turn)
+    forget_unspoken(session, spoken)
+    session.save()
+    return question
+
+
+def answer_question(
+    backend: Backend,
+    session: Session,
+    visit: Visit,
+    exchange: Exchange,
+    dropped: Collection[int] = (),
+) -> Iterator[None]:
+    """Stream the answer into the exchange, and the tracks of what it names or was pointed at into the history.
+
+    When the session's stop event is set, what there is by then stays, marked as stopped.
+
+    Args:
+        backend: answers.
+        session: whose question it is.
+        visit: shows how it goes on.
+        exchange: what `begin_question`, `retry` or `reword` added.
+        dropped: referents of exchanges that are gone; they go too, unless something still speaks of them.
+
+    Raises:
+        SparrowError: the question cannot be answered.
+    """
+    video = session.video
+    if video is None:
+        raise SessionError("Choose a video first, then ask.")
+    pulse = Pulse(correcting.SECONDS_BETWEEN_TRACKS)
+    try:
+        for event in backend.ask(
+            key_of(session.id),
+            video,
+            session.history,
+            exchange.question,
+            exchange.prompts,
+            cancel=session.stop,
+        ):
+            if isinstance(event, TextDelta):
+                exchange.text += event.text
+            elif isinstance(event, Progress):
+                visit.note(session, event)
+            elif isinstance(event, GroundedAnswer):
+                _finish(session, visit, exchange, event)
+            elif pulse.due():
+                visit.growing = event
+            yield
+        yield from _follow_pointed(backend, session, visit, exchange)
+    except SparrowError:
+        exchange.state = "stopped" if session.stop.is_set() else "failed"
+        raise
+    finally:
+        if exchange.state == "working":  # the visitor is gone, or the model broke
+            exchange.state = "stopped" if session.stop.is_set() else "failed"
+        forget_unspoken(session, dropped)
+        known = session.history.tracks  # what was pointed at may not have been tracked
+        session.prompts = tuple(p for p in session.prompts if p.referent_id in known)
+        session.save()
+    session.tell("Stopped: the result is partial." if exchange.state == "stopped" else "")
+    yield
+
+
+def forget_unspoken(session: Session, ids: Collection[int]) -> None:
+    """Drop those of these referents that no exchange speaks of and that the visitor has not touched."""
+    touched = {p.referent_id for p in session.prompts} | set(session.names) | set(session.colours)
+    for i in set(ids) - touched - _spoken(session.exchanges):
+        session.history = session.history.without(i)
+        session.hidden.discard(i)
+        session.attached = tuple(a for a in session.attached if a != i)
+
+
+def key_of(session_id: str) -> str:
+    """Name the conversation to the backend, which may be another machine: not by the id that opens it."""
+    return sha256(session_id.encode()).hexdigest()[:32]
+
+
+def _checked(session: Session, question: str) -> str:
     question = question.strip()
-    if session.chat is None:
+    if session.video is None:
         raise SessionError("Choose a video first, then ask.")
     if not question:
         raise SessionError("Write a question first.")
@@ -38,125 +163,52 @@ def begin_question(session: Session, question: str) -> Exchange:
         raise SessionError(
             f"A question may have {MAX_QUESTION} characters, yours has {len(question)}; shorten it."
         )
-    exchange = Exchange(question, session.attached)
-    session.exchanges.append(exchange)
-    session.attached = ()
-    return exchange
+    return question
 
 
-def answer_question(session: Session, exchange: Exchange) -> Iterator[None]:
-    """Stream the answer into the exchange, then make the result files.
-
-    When the session's stop event is set, what there is by then stays, marked as stopped.
-
-    Raises:
-        SparrowError: the question cannot be answered.
-    """
-    chat = session.chat
-    if chat is None:
-        raise SessionError("Choose a video first, then ask.")
-    prompts = [session.prompts[i] for i in exchange.attached]
-    known = set(session.tracks)
-    try:
-        for event in chat.stream(exchange.question, prompts, cancel=session.stop):
-            if isinstance(event, TextDelta):
-                exchange.text += event.text
-            elif isinstance(event, Progress):
-                session.status = event
-            else:
-                _finish(session, exchange, event)
-            yield
-    except SparrowError:
-        exchange.state = "failed"
-        raise
-    finally:
-        if exchange.state == "working":  # the visitor is gone, or the model broke
-            exchange.state = "failed"
-    if set(session.tracks) != known:
-        yield from make_results(session)
-    session.tell("Stopped: the result is partial." if exchange.state == "stopped" else "")
-    yield
+def _at(session: Session, turn: int) -> Exchange:
+    if not 0 <= turn < len(session.exchanges):
+        raise SessionError("This question is gone already.")
+    return session.exchanges[turn]
 
 
-def withdraw(session: Session) -> None:
-    """Take back work that has not begun; its question is marked as stopped."""
-    session.pending = None
-    if session.exchanges and session.exchanges[-1].state == "working":
-        session.exchanges[-1].state = "stopped"
+def _cut(session: Session, turn: int) -> None:
+    """Take away the exchanges from this one on; only answered ones are turns of the history."""
+    answered = sum(exchange.answer is not None for exchange in session.exchanges[:turn])
+    session.exchanges = session.exchanges[:turn]
+    session.history = session.history.before(2 * answered)
 
 
-def track_pointed(sparrow: Sparrow, session: Session) -> Iterator[None]:
-    """Follow what the clicks point at through the video; it goes along with the next question.
-
-    When the session's stop event is set, the frames reached by then stay.
-
-    Raises:
-        SparrowError: nothing was clicked, or it cannot be tracked.
-    """
-    video, chat, pointing = session.video, session.chat, session.pointing
-    if video is None or chat is None or pointing is None:
-        raise SessionError("Choose a frame and click on the thing first.")
-    prompt = prompt_of(pointing, chat.next_id)
-    tracks = yield from in_steps(
-        session,
-        lambda report: sparrow.track(video, [prompt], progress=report, cancel=session.stop),
-    )
-    chat.add(tracks[0], f"object {prompt.referent_id}")
-    session.prompts[prompt.referent_id] = prompt
-    session.attached = (*session.attached, prompt.referent_id)
-    _know(session)
-    drawn = yield from make_results(session)
-    stopped = "" if tracks[0].complete else "Stopped: the track is partial. "
-    marked = "is marked in the video" if drawn else "is known, but not drawn"
-    session.tell(f"{stopped}Object {prompt.referent_id} {marked}; you can ask about it.")
-    yield
+def _spoken(exchanges: Sequence[Exchange]) -> set[int]:
+    """Collect the referents that exchanges speak of."""
+    ids = {i for exchange in exchanges for i in exchange.attached}
+    for exchange in exchanges:
+        if exchange.answer is not None:
+            ids |= {referent.id for referent in exchange.answer.referents}
+    return ids
 
 
-def make_results(session: Session) -> Generator[None, None, bool]:
-    """Write the annotated video and the masks of all referents so far; the earlier ones are deleted.
-
-    Returns:
-        False if Stop was pressed again: the earlier results stay as they are.
-    """
-    video, before = session.video, session.results
-    if video is None:
-        return False
-    session.stop.clear()  # it has done its work, the partial result is to be seen
-    referents = [session.referents[i] for i in session.tracks]
-    tracks = list(session.tracks.values())
-    annotated, masks = session.new_path("annotated.mp4"), session.new_path("masks.json")
-    try:
-        yield from in_steps(
-            session,
-            lambda report: render(
-                video, tracks, referents, annotated, progress=report, cancel=session.stop
-            ),
-        )
-        write_masks_json(masks, video, tracks, referents)
-    except Cancelled:
-        session.discard(annotated)
-        session.discard(masks)
-        return False
-    session.results = Results(annotated, masks)
-    if before is not None:
-        session.discard(before.annotated)
-        session.discard(before.masks)
-    return True
-
-
-def _finish(session: Session, exchange: Exchange, answer: GroundedAnswer) -> None:
+def _finish(session: Session, visit: Visit, exchange: Exchange, answer: GroundedAnswer) -> None:
     exchange.answer = answer
     exchange.text = answer.text
     if answer.complete:
         exchange.state = "done"
     else:
         exchange.state = "stopped" if session.stop.is_set() else "cut"
-    _know(session)
+    before = set(session.history.tracks)
+    session.history = session.history.after(exchange.question, exchange.prompts, answer)
+    visit.growing = None
+    new = [t.referent_id for t in answer.tracks if t.referent_id not in before]
+    if new:
+        visit.selected = None  # what was just found is not about to be corrected
+    session.save()
 
 
-def _know(session: Session) -> None:
-    """Take over what the chat has grounded so far."""
-    chat = session.chat
-    if chat is not None:
-        session.referents = {referent.id: referent for referent in chat.referents}
-        session.tracks = {i: chat.tracks[i] for i in sorted(chat.tracks)}
+def _follow_pointed(
+    backend: Backend, session: Session, visit: Visit, exchange: Exchange
+) -> Iterator[None]:
+    """Track what was pointed at with the question, unless the answer's own tracks show it."""
+    for i in exchange.attached:
+        prompts = [p for p in exchange.prompts if p.referent_id == i]
+        if prompts and i not in session.history.tracks and not session.stop.is_set():
+            yield from correcting.follow(backend, session, visit, prompts)

@@ -1,308 +1,289 @@
-"""Wires the layout to the handlers: finds the session, runs the work, sends what changed of its view.
+"""Wires the layout to what it does: each listener reads what the browser sent and hands it to the runner.
 
-Long work of all visitors takes turns in one lane. A listener that starts some leaves it with the session
-(`pending`), outside the queue; the lane's listener then does it. None of these listeners is public.
+None of these listeners is public: programs call the endpoints of api.py.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import gradio as gr
+from gradio.components import Component
 from gradio.events import Dependency
 
-from sparrow.errors import Cancelled, SparrowError
-from sparrow.page import asking, opening, pointing
+from sparrow.page import asking, correcting, exporting, objects, opening, pointing
+from sparrow.page.arriving import Arrivals
 from sparrow.page.examples import Example
 from sparrow.page.layout import Layout
-from sparrow.page.redraw import Updates, redraw
-from sparrow.page.session import Session, SessionError, Sessions, Task
-from sparrow.page.view import View, notice_html, view
+from sparrow.page.redraw import Updates
+from sparrow.page.running import MAX_WORKING, Runner
+from sparrow.page.sent import Sent, SentError
+from sparrow.page.visit import Visit
+from sparrow.sessions.record import MAX_EXCHANGES, Exchange
+from sparrow.sessions.session import Session, Task
 
-if TYPE_CHECKING:
-    from sparrow.pipeline import Sparrow
+_KEPT_IDS = "() => [[sessionStorage.sparrow ?? '', localStorage.sparrow ?? '']]"
+_KEEP_ID = "(id) => { sessionStorage.sparrow = localStorage.sparrow = id ?? ''; }"
 
-logger = logging.getLogger(__name__)
+_HIGHEST_ID = 2**31
 
-LANE = "model"
-"""The queue's group for everything that computes: one at a time."""
-
-MAX_WORKING = 8
-"""Visitors whose work is being done or waits; who comes later is asked to try again."""
-
-_PATIENCE = 2.0
-"""Seconds that a request waits for the end of another one of the same visitor."""
-
-_BUSY = "Still working on your last request: wait for it, or press Stop."
-
-_FULL = "Sparrow is busy: too many people are waiting just now. Please try again in a minute."
-
-_BROKEN = (
-    "Something broke on our side, and is written in the log. Your video is still here: try again."
-)
-
-_PLAYER_TIME = "(id, seconds) => [id, document.querySelector('#stage video')?.currentTime ?? 0]"
+Light = Callable[[Session, Visit, Sent], None]
 
 
 class Events:
     """The listeners of one page."""
 
-    def __init__(
-        self, sparrow: Sparrow, sessions: Sessions, layout: Layout, examples: Sequence[Example]
-    ) -> None:
-        self._sparrow = sparrow
-        self._sessions = sessions
-        self._layout = layout
+    def __init__(self, runner: Runner, layout: Layout, examples: Sequence[Example]) -> None:
+        self._run = runner
+        self._at = layout
         self._examples = examples
-        self._shown: WeakKeyDictionary[Session, View] = WeakKeyDictionary()
+        self._arrivals = Arrivals(runner, layout, examples)
 
     def wire(self, page: gr.Blocks) -> None:
         """Attach every listener; call it inside the page's context."""
-        at = self._layout
-        own = [at.session_id]
-        everything = at.components()
-        quick = partial(
-            gr.on,
-            outputs=everything,
+        at, own, quick = self._at, [self._at.session_id], self._quick
+        arrive = quick(page.load, self._arrivals.arrive, at.kept_ids, js=_KEPT_IDS)
+        delete = quick(at.delete.click, self._arrivals.delete, own)
+        for new_id in (arrive, delete):
+            new_id.success(None, own, js=_KEEP_ID, show_progress="hidden", api_visibility="private")
+        for start in (
+            arrive,
+            quick(at.upload.upload, self.upload, [*own, at.upload]),
+            quick(at.examples.select, self.choose, own),
+            quick(at.question.submit, self.ask, [*own, at.question]),
+            quick(at.send.click, self.ask, [*own, at.question]),
+            quick(at.chat.suggest, self.suggest, own),
+            quick(at.chat.retry, self.retry, own),
+            quick(at.chat.edit, self.reword, own),
+            quick(at.chat.save, self.save, own),
+            quick(at.stage.object, self.touch, own),
+            quick(at.stage.edit, self.correct, own),
+            quick(at.downloads.make, self.make, own),
+            quick(at.model.input, self.pick, [*own, at.model]),
+        ):
+            start.success(
+                self._run.watch,
+                own,
+                at.components(),
+                concurrency_limit=4 * MAX_WORKING,
+                show_progress="hidden",
+                api_visibility="private",
+            )
+        quick(at.chat.undo, self.undo, own)
+        quick(at.chat.attach, self._light(objects.attach), own)
+        quick(at.chat.detach, self._light(objects.detach), own)
+        quick(at.stage.pointed, self.point, own)
+        quick(at.stage.look, self._light(objects.look), own)
+        quick(at.stage.trim, self._light(objects.trim), own)
+        quick(at.stop.click, self._run.stop, own)
+        quick(at.another.click, self.another, own)
+        page.unload(self._arrivals.leave)
+
+    def _quick(
+        self,
+        trigger: Callable[..., Dependency],
+        handler: Callable[..., Updates],
+        inputs: Sequence[Component] | Component,
+        js: str | None = None,
+    ) -> Dependency:
+        """Attach a listener that answers at once, outside Gradio's queue."""
+        return trigger(
+            handler,
+            inputs,
+            self._at.components(),
+            js=js,
             queue=False,
             show_progress="hidden",
             api_visibility="private",
-        )
-        for start in (
-            quick(at.upload.upload, self.upload, [*own, at.upload]),
-            quick(at.examples.select, self.choose, own),
-            quick([at.question.submit, at.send.click], self.ask, [*own, at.question]),
-            quick(at.track.click, self.track, own),
-            *(quick(b.click, partial(self.suggest, i), own) for i, b in enumerate(at.suggestions)),
-        ):
-            self._then_work(start)
-        quick(at.stop.click, self.stop, own)
-        quick(at.pointer.expand, self.unfold, own)
-        quick(at.moment.click, self.moment, [*own, at.seconds], js=_PLAYER_TIME)
-        quick(at.frame.input, self.frame, [*own, at.frame], trigger_mode="always_last")
-        quick(at.still.select, self.click, own)
-        quick(at.clear.click, self.clear, own)
-        quick(at.detach.click, self.detach, own)
-        quick(at.delete.click, self.delete, own)
-        quick(page.load, self.arrive, None)
-        page.unload(self.leave)
-
-    def _then_work(self, start: Dependency) -> None:
-        """After a listener that left work with the session, do that work in its turn."""
-        own, everything = [self._layout.session_id], self._layout.components()
-        start.success(
-            self.work,
-            own,
-            everything,
-            concurrency_id=LANE,
-            concurrency_limit=1,
-            show_progress="hidden",
-            api_visibility="private",
+            trigger_mode="multiple",
         )
 
-    def arrive(self, request: gr.Request) -> Updates:
-        """Open a session for a page that was loaded."""
-        session = self._sessions.open(request.session_hash)
-        return {self._layout.session_id: session.id, **self._redraw(session)}
+    def upload(self, session_id: str, upload: str, request: gr.Request) -> Updates:
+        """Take an uploaded video or session file and have it opened."""
+        path = Path(upload)
 
-    def leave(self, request: gr.Request) -> None:
-        """Delete the session of a page that was closed."""
-        self._sessions.leave(request.session_hash)
-
-    def delete(self, session_id: str | None, request: gr.Request) -> Updates:
-        """Delete the session's files at once and start an empty one."""
-        self._sessions.delete(session_id)
-        session = self._sessions.open(request.session_hash)
-        session.tell("Your video, the conversation and all files made of them are deleted.")
-        return {self._layout.session_id: session.id, **self._redraw(session)}
-
-    def upload(self, session_id: str | None, upload: str) -> Updates:
-        """Take an uploaded file and have it opened."""
-
-        def start(session: Session) -> Task:
-            path = Path(upload)
+        def begin(session: Session, visit: Visit) -> Task:
             taken = opening.take_upload(session, path)
-            return lambda: opening.open_upload(self._sparrow, session, taken, path.name)
+            work = opening.open_upload(session, visit, taken, path.name)
+            return lambda: self._run.in_line(session, visit, work)
 
-        updates = self._start(session_id, start)
-        Path(upload).unlink(missing_ok=True)  # refused uploads are not kept either
-        return {**updates, self._layout.upload: None}
+        updates = self._run.start(request, session_id, begin)
+        path.unlink(missing_ok=True)  # refused uploads are not kept either
+        return {**updates, self._at.upload: None}
 
-    def choose(self, session_id: str | None, event: gr.SelectData) -> Updates:
+    def choose(self, session_id: str, event: gr.SelectData, request: gr.Request) -> Updates:
         """Have one of the example clips opened."""
         example = self._examples[int(event.index)]
-        return self._start(
-            session_id,
-            lambda session: lambda: opening.open_example(self._sparrow, session, example),
-        )
 
-    def ask(self, session_id: str | None, question: str) -> Updates:
+        def begin(session: Session, visit: Visit) -> Task:
+            work = opening.open_example(session, visit, example)
+            return lambda: self._run.in_line(session, visit, work)
+
+        return self._run.start(request, session_id, begin)
+
+    def another(self, session_id: str, request: gr.Request) -> Updates:
+        """Show the chooser of videos, or hide it again."""
+
+        def change(_: Session, visit: Visit) -> None:
+            visit.choosing = not visit.choosing
+
+        return self._run.change(request, session_id, change)
+
+    def pick(self, session_id: str, name: str, request: gr.Request) -> Updates:
+        """Go on with another model."""
+
+        def begin(session: Session, visit: Visit) -> Task:
+            chosen = self._run.models.check(name)
+            return lambda: self._run.take_model(session, visit, chosen)
+
+        updates = self._run.start(request, session_id, begin)
+        # Until it is loaded, and if it cannot be, the one before goes on.
+        return {**self._run.redraw_model(session_id), **updates}
+
+    def ask(self, session_id: str, question: str, request: gr.Request) -> Updates:
         """Put the question into the conversation and have it answered."""
 
-        def start(session: Session) -> Task:
-            exchange = asking.begin_question(session, question)
-            return lambda: asking.answer_question(session, exchange)
+        def begin(session: Session, visit: Visit) -> Task:
+            return self._answer(session, visit, asking.begin_question(session, visit, question))
 
-        return self._start(session_id, start, {self._layout.question: ""})
+        return self._run.start(request, session_id, begin, {self._at.question: ""})
 
-    def suggest(self, index: int, session_id: str | None) -> Updates:
+    def suggest(self, session_id: str, event: gr.EventData, request: gr.Request) -> Updates:
         """Ask the question that a button shows."""
 
-        def start(session: Session) -> Task:
-            exchange = asking.begin_question(session, view(session).suggestions[index])
-            return lambda: asking.answer_question(session, exchange)
+        def begin(session: Session, visit: Visit) -> Task:
+            question = Sent.by(event).text("text", asking.MAX_QUESTION)
+            return self._answer(session, visit, asking.begin_question(session, visit, question))
 
-        return self._start(session_id, start)
+        return self._run.start(request, session_id, begin)
 
-    def track(self, session_id: str | None) -> Updates:
-        """Have what the clicks point at followed."""
-        return self._start(
-            session_id,
-            lambda session: lambda: asking.track_pointed(self._sparrow, session),
+    def retry(self, session_id: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """Ask a question again."""
+
+        def begin(session: Session, visit: Visit) -> Task:
+            turn = Sent.by(event).whole("turn", 0, MAX_EXCHANGES)
+            return self._answer(session, visit, *asking.retry(session, turn))
+
+        return self._run.start(request, session_id, begin)
+
+    def reword(self, session_id: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """Ask a question in other words."""
+
+        def begin(session: Session, visit: Visit) -> Task:
+            sent = Sent.by(event)
+            turn = sent.whole("turn", 0, MAX_EXCHANGES)
+            words = sent.text("text", 4 * asking.MAX_QUESTION)
+            return self._answer(session, visit, *asking.reword(session, turn, words))
+
+        return self._run.start(request, session_id, begin)
+
+    def undo(self, session_id: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """Take a question back, and put it where the next one is written."""
+        question: list[str] = []
+
+        def change(session: Session, _: Visit) -> None:
+            turn = Sent.by(event).whole("turn", 0, MAX_EXCHANGES)
+            question.append(asking.take_back(session, turn))
+
+        updates = self._run.change(request, session_id, change)
+        return {**updates, self._at.question: question[0]} if question else updates
+
+    def point(self, session_id: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """Take a click or a box on the stage, and show what mask it gives."""
+
+        def change(session: Session, visit: Visit) -> None:
+            pointing.point(self._run.models.get(session.model), session, visit, Sent.by(event))
+
+        return self._run.change(request, session_id, change)
+
+    def touch(self, session_id: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """Do something to an object: at once, or as work."""
+        try:
+            action = Sent.by(event).one_of("action", (*objects.LIGHT, *objects.HEAVY))
+        except SentError as error:
+            return self._run.refuse(request, None, error)
+        if action in objects.LIGHT:
+            return self._light(objects.change)(session_id, event, request)
+
+        def change(session: Session, visit: Visit) -> None:
+            objects.delete(session, visit, objects.known_id(session, visit, Sent.by(event)))
+
+        def begin(session: Session, visit: Visit) -> Task:
+            i = Sent.by(event).whole("id", 1, _HIGHEST_ID)
+            steps = correcting.track_again if action == "retrack" else correcting.learn
+            return lambda: self._run.with_backend(
+                session, visit, lambda backend: steps(backend, session, visit, i)
+            )
+
+        if action == "delete":
+            return self._run.change(request, session_id, change)
+        return self._run.start(request, session_id, begin)
+
+    def correct(self, session_id: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """Undo, redo, forget clicks, or have the track follow them."""
+        try:
+            action = Sent.by(event).one_of("action", ("undo", "redo", "discard", "apply"))
+        except SentError as error:
+            return self._run.refuse(request, None, error)
+
+        def change(session: Session, visit: Visit) -> None:
+            if action == "redo":
+                correcting.redo(session)
+            elif action == "discard":
+                pointing.discard(visit)
+            elif visit.draft is not None:
+                pointing.take_back(self._run.models.get(session.model), session, visit)
+            else:
+                correcting.undo(session)
+
+        def begin(session: Session, visit: Visit) -> Task:
+            direction = Sent.by(event).one_of("direction", correcting.DIRECTIONS)
+            return lambda: self._run.with_backend(
+                session,
+                visit,
+                lambda backend: correcting.apply(backend, session, visit, direction),
+            )
+
+        if action == "apply":
+            return self._run.start(request, session_id, begin)
+        return self._run.change(request, session_id, change)
+
+    def make(self, session_id: str, event: gr.EventData, request: gr.Request) -> Updates:
+        """Make a file for the visitor to download."""
+
+        def begin(session: Session, visit: Visit) -> Task:
+            offer = exporting.offer_of(Sent.by(event).text("format", 40), session)
+            work = exporting.make(session, visit, offer)
+            return lambda: self._run.in_line(session, visit, work)
+
+        return self._run.start(request, session_id, begin)
+
+    def save(self, session_id: str, request: gr.Request) -> Updates:
+        """Make a file of the conversation."""
+
+        def begin(session: Session, visit: Visit) -> Task:
+            offer = exporting.offer_of(exporting.TRANSCRIPT, session)
+            work = exporting.make(session, visit, offer)
+            return lambda: self._run.in_line(session, visit, work)
+
+        return self._run.start(request, session_id, begin)
+
+    def _answer(
+        self, session: Session, visit: Visit, exchange: Exchange, dropped: Collection[int] = ()
+    ) -> Task:
+        return lambda: self._run.with_backend(
+            session,
+            visit,
+            lambda backend: asking.answer_question(backend, session, visit, exchange, dropped),
         )
 
-    def work(self, session_id: str | None) -> Iterator[Updates]:
-        """Do the session's pending work, showing each step."""
-        try:
-            session = self._sessions.get(session_id)
-        except SessionError as error:
-            yield self._refuse(None, error)
-            return
-        with session.lock:
-            task, session.pending = session.pending, None
-            if task is None:  # refused, or stopped while it waited
-                return
-            session.working = True
-            try:
-                for _ in task():
-                    yield self._redraw(session)
-            except Cancelled:
-                session.tell("Stopped.")
-            except SparrowError as error:
-                session.tell(str(error), failed=True)
-            except Exception:  # a defect of ours: say so, rather than have Gradio cover the chat
-                logger.exception("work of a session broke")
-                session.tell(_BROKEN, failed=True)
-            finally:
-                session.status, session.working = None, False
-            # Within the lock: what `delete` sends must not be overtaken by this.
-            yield self._redraw(session)
+    def _light(self, change: Light) -> Callable[[str, gr.EventData, gr.Request], Updates]:
+        """Make a listener of a change that long work does not mind."""
 
-    def stop(self, session_id: str | None) -> Updates:
-        """Stop the work within a word or a frame, or before it begins."""
+        def listen(session_id: str, event: gr.EventData, request: gr.Request) -> Updates:
+            return self._run.lightly(
+                request, session_id, lambda session, visit: change(session, visit, Sent.by(event))
+            )
 
-        def stop(session: Session) -> None:
-            session.stop.set()
-            if session.pending is not None:
-                asking.withdraw(session)
-                session.tell("Stopped before it began.")
-
-        return self._at_once(session_id, stop)
-
-    def unfold(self, session_id: str | None) -> Updates:
-        """Show a frame to point at when the visitor opens that part of the page."""
-
-        def change(session: Session) -> None:
-            if session.pointing is None:
-                pointing.show_frame(session, 0)
-
-        return self._change(session_id, change)
-
-    def moment(self, session_id: str | None, seconds: float) -> Updates:
-        """Show the frame that the player shows."""
-        return self._change(session_id, lambda s: pointing.show_moment(s, float(seconds)))
-
-    def frame(self, session_id: str | None, frame: float) -> Updates:
-        """Show the frame of the slider."""
-        return self._change(session_id, lambda s: pointing.show_frame(s, int(frame)))
-
-    def click(self, session_id: str | None, event: gr.SelectData) -> Updates:
-        """Add a click on the still frame."""
-        x, y = event.index
-        return self._change(session_id, lambda s: pointing.click(s, int(x), int(y)))
-
-    def clear(self, session_id: str | None) -> Updates:
-        """Forget the clicks."""
-        return self._change(session_id, pointing.clear_clicks)
-
-    def detach(self, session_id: str | None) -> Updates:
-        """Send the next question without what was pointed at."""
-
-        def change(session: Session) -> None:
-            session.attached = ()
-
-        return self._change(session_id, change)
-
-    def _start(
-        self,
-        session_id: str | None,
-        start: Callable[[Session], Task],
-        also: Updates | None = None,
-    ) -> Updates:
-        """Leave long work with the session, unless some is going on; `also` is sent if it was left."""
-        session = None
-        try:
-            session = self._sessions.get(session_id)
-            if self._sessions.working() >= MAX_WORKING:
-                raise SessionError(_FULL)
-            with _resting(session):
-                session.stop.clear()
-                session.tell("")
-                session.pending = start(session)
-        except SparrowError as error:
-            return self._refuse(session, error)
-        return {**self._redraw(session), **(also or {})}
-
-    def _change(self, session_id: str | None, change: Callable[[Session], None]) -> Updates:
-        """Change the session in no time, unless long work is going on."""
-
-        def locked(session: Session) -> None:
-            with _resting(session):
-                change(session)
-
-        return self._at_once(session_id, locked)
-
-    def _at_once(self, session_id: str | None, change: Callable[[Session], None]) -> Updates:
-        """Change the session, whatever goes on in it."""
-        session = None
-        try:
-            session = self._sessions.get(session_id)
-            change(session)
-        except SparrowError as error:
-            return self._refuse(session, error)
-        return self._redraw(session)
-
-    def _refuse(self, session: Session | None, error: SparrowError) -> Updates:
-        """Say why something was not done; in the status line: Gradio's own error covers the chat."""
-        status = notice_html(str(error), failed=True)
-        if session is not None and session in self._shown:
-            self._shown[session] = replace(self._shown[session], status=status)
-        return {self._layout.status: status}
-
-    def _redraw(self, session: Session) -> Updates:
-        after = view(session)
-        updates = redraw(self._layout, self._shown.get(session), after)
-        self._shown[session] = after
-        return updates
-
-
-@contextmanager
-def _resting(session: Session) -> Iterator[None]:
-    """Hold a session in which nothing goes on.
-
-    Raises:
-        SessionError: work goes on, or waits.
-    """
-    if session.busy or not session.lock.acquire(timeout=_PATIENCE):
-        raise SessionError(_BUSY)
-    try:
-        yield
-    finally:
-        session.lock.release()
+        return listen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,11 @@ class Example:
     path: Path
     title: str
     questions: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What a link calls it: `?example=sloth`."""
+        return self.path.stem
 
 
 def load_examples(folder: Path = ASSETS / "examples") -> tuple[Example, ...]:
@@ -39,3 +45,8 @@ def load_examples(folder: Path = ASSETS / "examples") -> tuple[Example, ...]:
             )
         examples.append(Example(path, entry["title"], tuple(entry["questions"])))
     return tuple(examples)
+
+
+def named(examples: Sequence[Example], name: str | None) -> Example | None:
+    """Find the example that a link names; None where there is none of this name."""
+    return next((example for example in examples if example.name == name), None)

@@ -1,4 +1,4 @@
-"""An uploaded file or an example -> the session's video. Knows no component of the page.
+"""An uploaded video or session file, or an example -> the session's video. Knows no component of the page.
 
 The path that Gradio gives is used once, to take the file into the session's folder under a name of ours.
 """
@@ -6,19 +6,18 @@ The path that Gradio gives is used once, to take the file into the session's fol
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sparrow.ingest import open_video
 from sparrow.limits import Limits
 from sparrow.page.examples import Example
-from sparrow.page.session import Session, SessionError
 from sparrow.page.steps import in_steps
-from sparrow.video import Video
-
-if TYPE_CHECKING:
-    from sparrow.pipeline import Sparrow
+from sparrow.page.visit import Visit
+from sparrow.sessions.record import Record, SessionError
+from sparrow.sessions.session import Session
+from sparrow.sessions.session_file import SUFFIX, VideoWantedError, read_session_file
+from sparrow.work import ProgressSink
 
 MAX_MEGABYTES = 200
 PAGE_LIMITS = Limits(
@@ -29,14 +28,15 @@ PAGE_LIMITS = Limits(
 
 def limits_text(limits: Limits) -> str:
     """Say the limits in a sentence for the visitor."""
+    scaled = (
+        f" · pictures wider than {limits.max_side} pixels are scaled down"
+        if limits.max_side
+        else ""
+    )
     return (
         f"MP4, MOV, WebM, MKV and more · up to {limits.max_seconds:g} seconds, "
-        f"{limits.max_bytes // 2**20} MB and {limits.max_frames} frames"
-        + (
-            f" · pictures wider than {limits.max_side} pixels are scaled down"
-            if limits.max_side
-            else ""
-        )
+        f"{limits.max_bytes // 2**20} MB and {limits.max_frames} frames{scaled} · "
+        f"or a {SUFFIX} session that you saved here"
     )
 
 
@@ -51,66 +51,85 @@ def take_upload(session: Session, upload: Path) -> Path:
         shutil.move(upload, taken)
     except FileNotFoundError as error:
         session.discard(taken)
-        raise SessionError("The upload did not arrive; please upload the video again.") from error
+        raise SessionError("The upload did not arrive; please upload the file again.") from error
     return taken
 
 
 def open_upload(
-    sparrow: Sparrow, session: Session, taken: Path, title: str, limits: Limits = PAGE_LIMITS
+    session: Session, visit: Visit, taken: Path, title: str, limits: Limits = PAGE_LIMITS
 ) -> Iterator[None]:
-    """Make the session's video of a file in its folder, which is deleted; on failure the old video stays.
+    """Open a video or a session file that lies in the session's folder; on failure what was open stays.
+
+    A session file that was saved without its video waits for the video, which is to come next.
 
     Raises:
-        VideoError: the file cannot be used.
+        SparrowError: the file cannot be used.
     """
+    waits = False
     try:
-        yield from _open(sparrow, session, taken, title, (), limits)
+        if title.lower().endswith(SUFFIX):
+            yield from _open_session(session, visit, taken, None, limits)
+        elif visit.waiting is not None:
+            yield from _open_session(session, visit, visit.waiting, taken, limits)
+        else:
+            yield from _open(session, visit, taken, Record(title=title), limits)
+    except VideoWantedError:
+        session.discard(visit.waiting)
+        visit.waiting, visit.choosing, waits = taken, True, True
+        raise
     finally:
-        session.discard(taken)
+        if not waits:
+            session.discard(taken)
 
 
-def open_example(sparrow: Sparrow, session: Session, example: Example) -> Iterator[None]:
+def open_example(session: Session, visit: Visit, example: Example) -> Iterator[None]:
     """Make the session's video of a shipped clip, and offer the questions prepared for it."""
-    yield from _open(sparrow, session, example.path, example.title, example.questions, PAGE_LIMITS)
+    record = Record(title=example.title, suggestions=example.questions)
+    yield from _open(session, visit, example.path, record, PAGE_LIMITS)
 
 
 def _open(
-    sparrow: Sparrow,
-    session: Session,
-    path: Path,
-    title: str,
-    questions: tuple[str, ...],
-    limits: Limits,
+    session: Session, visit: Visit, path: Path, record: Record, limits: Limits
 ) -> Iterator[None]:
-    folder = session.new_path("video").parent
-    video: Video | None = None
-    try:
-        video = yield from in_steps(
-            session,
-            lambda report: open_video(
-                path, workdir=folder, limits=limits, progress=report, cancel=session.stop
-            ),
+    def read(folder: Path, report: ProgressSink) -> Record:
+        record.video = open_video(
+            path, workdir=folder, limits=limits, progress=report, cancel=session.stop
         )
-    finally:
-        if video is None:
-            session.discard(folder / "video")
-    _begin(sparrow, session, video, title, questions)
+        record.look = session.look
+        return record
+
+    yield from _begin(session, visit, read)
+    session.tell("The video is ready. Ask about it, or point at something in it.")
+    yield
+
+
+def _open_session(
+    session: Session, visit: Visit, path: Path, video: Path | None, limits: Limits
+) -> Iterator[None]:
+    def read(folder: Path, report: ProgressSink) -> Record:
+        return read_session_file(
+            path, folder, video=video, limits=limits, progress=report, cancel=session.stop
+        )
+
+    yield from _begin(session, visit, read)
+    session.tell("The session is open again: go on where it was saved.")
     yield
 
 
 def _begin(
-    sparrow: Sparrow, session: Session, video: Video, title: str, questions: tuple[str, ...]
-) -> None:
-    """Start over with a new video and delete the files of the old one."""
-    if session.video is not None:
-        session.discard(session.video.path)
-    if session.results is not None:
-        session.discard(session.results.annotated)
-        session.discard(session.results.masks)
-    if session.pointing is not None:
-        session.discard(session.pointing.still)
-    session.video, session.chat = video, sparrow.chat(video)
-    session.title, session.suggestions = title, questions
-    session.exchanges, session.referents, session.tracks, session.prompts = [], {}, {}, {}
-    session.attached, session.pointing, session.results = (), None, None
-    session.tell("The video is ready. Ask about it, or point at something in it.")
+    session: Session, visit: Visit, read: Callable[[Path, ProgressSink], Record]
+) -> Iterator[None]:
+    """Go on with another record: its video, its conversation, its objects."""
+    folder = session.new_path("video").parent
+    done = False
+    try:
+        record = yield from in_steps(session, visit, lambda report: read(folder, report))
+        session.adopt(record)
+        done = True
+    finally:
+        if not done:
+            session.discard(folder / "video")
+    session.discard(visit.waiting)
+    session.discard(None if visit.download is None else visit.download.path)
+    visit.draft = visit.selected = visit.download = visit.waiting = None
+    visit.choosing, visit.seek = False, (0, visit.count())

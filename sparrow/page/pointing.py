@@ -1,127 +1,134 @@
-"""Clicks on a still frame -> prompts for the tracker -> a new object of the session.
+"""Clicks and boxes on the stage -> prompts of one referent, and the mask they give, shown at once.
 
-One click is a point on the thing, two are opposite corners of a box around it, a third starts over.
-Knows no component of the page.
+Computes no track: correcting.py does, when the visitor applies them. Knows no component of the page.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from sparrow.page.session import Pointing, Session, SessionError
-from sparrow.types import Prompt, colour_of
+from sparrow.backend import Backend
+from sparrow.page.sent import Sent
+from sparrow.page.visit import Draft, Visit
+from sparrow.sessions.record import SessionError
+from sparrow.sessions.session import Session
+from sparrow.types import MaskTrack, Prompt, PromptKind
+from sparrow.video import Video
 
-if TYPE_CHECKING:
-    from sparrow.video import Video
+KINDS: tuple[PromptKind, ...] = ("point+", "point-", "box")
 
-_STILL_WIDTH = 1024
-"""Pixels; wider than the column it is shown in."""
+MAX_PROMPTS = 64
+"""Clicks and boxes of one thing before they are applied."""
 
-_SMALLEST_BOX = 4
-"""Pixels a side; two clicks nearer than this are one point."""
-
-
-def show_frame(session: Session, frame: int) -> None:
-    """Show a frame to point at, the nearest there is, without clicks."""
-    frame = min(max(frame, 0), _video(session).num_frames - 1)
-    _show(session, frame, ())
+_SMALLEST_BOX = 2.0
+"""Pixels a side; what is drawn smaller is a click."""
 
 
-def show_moment(session: Session, seconds: float) -> None:
-    """Show the frame that the player shows at this time."""
-    times = _video(session).timestamps
-    show_frame(session, int(np.searchsorted(times, seconds + 1e-3, side="right")) - 1)
-
-
-def click(session: Session, x: int, y: int) -> None:
-    """Add a click at pixel (x, y) of the still.
+def point(backend: Backend, session: Session, visit: Visit, sent: Sent) -> None:
+    """Add what was pointed at on the stage, and see what mask it gives.
 
     Raises:
-        SessionError: no still is shown, or the click lies outside it.
+        SessionError: there is no video or no such object, or a new thing cannot begin with this.
+        SentError: made-up data.
     """
-    if session.pointing is None:
-        raise SessionError("Choose a frame to point at first.")
-    height, width = _video(session).size_hw
-    scale = still_scale(width)
-    x, y = x // scale, y // scale
-    if not (0 <= x < width and 0 <= y < height):
-        raise SessionError(f"That click is outside the picture of {width} × {height} pixels.")
-    earlier = session.pointing.clicks if len(session.pointing.clicks) < 2 else ()
-    _show(session, session.pointing.frame, (*earlier, (x, y)))
-
-
-def clear_clicks(session: Session) -> None:
-    """Forget the clicks on the frame shown."""
-    if session.pointing is not None:
-        _show(session, session.pointing.frame, ())
-
-
-def still_scale(width: int) -> int:
-    """Say how many times a frame of this width is enlarged for the still.
-
-    Gradio reports wrong places for clicks on an image that the browser enlarges, so ours never needs it.
-    """
-    return max(1, -(-_STILL_WIDTH // width))
-
-
-def prompt_of(pointing: Pointing, referent_id: int) -> Prompt:
-    """Make the clicks a point, or a box if there are two that are apart.
-
-    Raises:
-        SessionError: nothing was clicked.
-    """
-    if not pointing.clicks:
-        raise SessionError("Click on the thing in the picture first.")
-    box = _box(pointing.clicks)
-    if box is None:
-        return Prompt(
-            referent_id, pointing.frame, "point+", np.array(pointing.clicks[-1], np.float32)
+    video = video_of(session)
+    known = sent.maybe_whole("object", 1, session.history.next_id)
+    new_id = session.history.next_id
+    i = new_id if known is None else known
+    if i != new_id and i not in session.history.tracks:
+        raise SessionError(f"There is no object {i} (any more); point at it as a new thing.")
+    prompt = _prompt(i, sent, video)
+    before = visit.draft.prompts if visit.draft and visit.draft.referent_id == i else ()
+    if prompt.kind == "box":  # a box starts over on its frame
+        before = tuple(p for p in before if p.frame != prompt.frame)
+    if i == new_id and prompt.kind == "point-" and not _shown_on(before, prompt.frame):
+        raise SessionError(
+            "Point at the thing itself first; then take away what does not belong to it."
         )
-    return Prompt(referent_id, pointing.frame, "box", box)
+    if len(before) == MAX_PROMPTS:
+        raise SessionError(f"That were {MAX_PROMPTS} clicks; apply or discard them first.")
+    asks = visit.draft.attached if before and visit.draft else i == new_id
+    _propose(backend, session, visit, Draft((*before, prompt), attached=asks))
 
 
-def _box(clicks: tuple[tuple[int, int], ...]) -> np.ndarray | None:
-    """Give the box (4,) float32 pixel xyxy, edge pixels included, or None where it is but a point."""
-    corners = np.array(clicks)
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    if (high - low < _SMALLEST_BOX).any():
-        return None
-    return np.concatenate([low, high + 1]).astype(np.float32)
-
-
-def _show(session: Session, frame: int, clicks: tuple[tuple[int, int], ...]) -> None:
-    """Write the frame with the clicks drawn on it, under a new name, so that no browser shows the old one."""
-    image = Image.fromarray(_video(session).read([frame])[0])
-    scale = still_scale(image.width)
-    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)
-    _draw_clicks(image, clicks, scale, colour_of(max(session.referents, default=0) + 1))
-    still = session.new_path("frame.jpg")
-    image.save(still, quality=90)
-    if session.pointing is not None:
-        session.discard(session.pointing.still)
-    session.pointing = Pointing(frame, still, clicks)
-
-
-def _draw_clicks(
-    image: Image.Image, clicks: tuple[tuple[int, int], ...], scale: int, colour: str
-) -> None:
-    pen = ImageDraw.Draw(image)
-    line = max(2, image.width // 250)
-    box = _box(clicks) if clicks else None
-    if box is not None:
-        x0, y0, x1, y1 = (int(edge) * scale for edge in box)
-        pen.rectangle([x0, y0, x1 - 1, y1 - 1], outline=colour, width=line)
+def take_back(backend: Backend, session: Session, visit: Visit) -> None:
+    """Forget the last click or box that is not applied yet."""
+    if visit.draft is None:
         return
-    for x, y in clicks:
-        middle = ((x + 0.5) * scale, (y + 0.5) * scale)
-        for radius, ink in ((3 * line, "#000000"), (2.5 * line, "#ffffff"), (2 * line, colour)):
-            pen.circle(middle, radius, fill=ink)
+    earlier = visit.draft.prompts[:-1]
+    if earlier:
+        _propose(backend, session, visit, replace(visit.draft, prompts=earlier))
+    else:
+        discard(visit)
 
 
-def _video(session: Session) -> Video:
+def discard(visit: Visit) -> None:
+    """Forget the clicks that are not applied yet."""
+    visit.draft = None
+
+
+def prompts_of(session: Session, visit: Visit, ids: Sequence[int]) -> tuple[Prompt, ...]:
+    """Give what points at these referents: the clicks just made, else a box of the track where it is surest."""
+    prompts: list[Prompt] = []
+    for i in ids:
+        if visit.draft is not None and visit.draft.referent_id == i and visit.draft.attached:
+            prompts += visit.draft.prompts
+        elif i in session.history.tracks:
+            found = box_of(session.history.tracks[i])
+            prompts += [] if found is None else [found]
+    return tuple(prompts)
+
+
+def box_of(track: MaskTrack) -> Prompt | None:
+    """Give the box of a track on the frame where it is surest; None where it is never seen."""
+    seen = track.visible()
+    if not seen.any():
+        return None
+    frame = int(np.where(seen, track.scores, -1).argmax())
+    return Prompt(track.referent_id, frame, "box", track.boxes[frame].copy())
+
+
+def video_of(session: Session) -> Video:
+    """Give the video of a session.
+
+    Raises:
+        SessionError: there is none yet.
+    """
     if session.video is None:
         raise SessionError("Choose a video first.")
     return session.video
+
+
+def _shown_on(prompts: Sequence[Prompt], frame: int) -> bool:
+    """Say whether any of these prompts shows the thing itself on a frame."""
+    return any(p.frame == frame and p.kind != "point-" for p in prompts)
+
+
+def _propose(backend: Backend, session: Session, visit: Visit, draft: Draft) -> None:
+    """Take over prompts that a mask can be drawn from."""
+    video = video_of(session)
+    here = [p for p in draft.prompts if p.frame == draft.frame]
+    before = session.history.tracks.get(draft.referent_id)
+    preview = backend.preview(video, here, before)
+    visit.draft = replace(draft, preview=preview)
+    visit.selected = draft.referent_id
+
+
+def _prompt(referent_id: int, sent: Sent, video: Video) -> Prompt:
+    height, width = video.size_hw
+    frame = sent.whole("frame", 0, video.num_frames - 1)
+    kind = sent.one_of("kind", KINDS)
+    if kind != "box":
+        x, y = sent.shares("at", 2)
+        inside = np.array([min(x * width, width - 0.5), min(y * height, height - 0.5)], np.float32)
+        return Prompt(referent_id, frame, "point+" if kind == "point+" else "point-", inside)
+    x0, y0, x1, y1 = sent.shares("at", 4)
+    left, right = sorted((x0 * width, x1 * width))
+    top, bottom = sorted((y0 * height, y1 * height))
+    if right - left < _SMALLEST_BOX or bottom - top < _SMALLEST_BOX:
+        middle = np.array([(left + right) / 2, (top + bottom) / 2], np.float32)
+        return Prompt(referent_id, frame, "point+", middle)
+    return Prompt(referent_id, frame, "box", np.array([left, top, right, bottom], np.float32))

@@ -11,7 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
 
-from sparrow.page.session import Session
+from sparrow.page.visit import Visit
+from sparrow.sessions.session import Session
 from sparrow.types import Progress
 from sparrow.work import ProgressSink
 
@@ -21,7 +22,9 @@ SECONDS_BETWEEN = 0.1
 """Reports that come sooner than this after the last one are not shown."""
 
 
-def in_steps(session: Session, call: Callable[[ProgressSink], T]) -> Generator[None, None, T]:
+def in_steps(
+    session: Session, visit: Visit, call: Callable[[ProgressSink], T]
+) -> Generator[None, None, T]:
     """Run `call` in a thread, yield after each report of it, return its result and raise its error.
 
     Closing the generator early sets the session's stop event and waits until the call has ended.
@@ -38,7 +41,7 @@ def in_steps(session: Session, call: Callable[[ProgressSink], T]) -> Generator[N
         try:
             while (report := reports.get()) is not None:
                 if time.monotonic() - shown >= SECONDS_BETWEEN:
-                    session.status = report
+                    visit.note(session, report)
                     yield
                     shown = time.monotonic()
         finally:

@@ -1,18 +1,29 @@
-"""A session -> what the page shows of it, as plain values. Knows no component: events.py carries them there."""
+"""A session -> what the page shows of it, as plain values. Knows no component: redraw.py carries them there."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
+from sparrow.page import correcting
+from sparrow.page.chat import Chip, chat_value
+from sparrow.page.downloads import downloads_value
+from sparrow.page.header import card_html
+from sparrow.page.inert import inert
+from sparrow.page.stage import Can, StageObject, stage_value
+from sparrow.page.suggesting import suggestions
+from sparrow.page.transcript import Scene, messages, step_words
+from sparrow.page.visit import Visit
+from sparrow.sessions.session import Session
+from sparrow.sessions.transcript import clock
+from sparrow.types import Progress
+from sparrow.video import Video
 
-from sparrow.page.session import Session
-from sparrow.page.transcript import STEP_WORDS, Message, inert, mark, messages
-from sparrow.types import MaskTrack, Progress, Referent
+_ON_STAGE = '<i class="on-stage"></i>'
+"""By this page.css knows that there is something to see."""
 
-POINTED_QUESTIONS = ("What is this?", "What is this doing?")
-"""Offered while a pointed-at thing goes along with the next question."""
+_GET = '<button type="button" class="get">Download</button>'
+"""Leads to the downloads: page.js."""
 
 
 @dataclass(frozen=True)
@@ -20,48 +31,50 @@ class View:
     """Everything of the page that changes; compared field by field to send only what is new."""
 
     status: str
-    """HTML, as are `about`, `objects` and `attached`."""
+    """HTML, as are `about` and `card`."""
     about: str
-    objects: str
-    attached: str
-    messages: tuple[Message, ...]
-    source: Path | None
-    """The video without marks."""
-    stage: Path | None
-    """What the player shows."""
-    annotated: Path | None
-    masks: Path | None
-    still: Path | None
-    clicks: int
-    frame: int
-    num_frames: int
-    suggestions: tuple[str, ...]
+    card: str
+    stage: dict[str, object]
+    chat: dict[str, object]
+    downloads: dict[str, object]
+    model: str
     ready: bool
     """There is a video."""
     busy: bool
+    choosing: bool
+    """The chooser of videos is open."""
 
 
-def view(session: Session) -> View:
-    """Describe what the page of a session shows."""
-    video, results, pointing = session.video, session.results, session.pointing
-    source = None if video is None else video.path
+def view(
+    session: Session, visit: Visit, card: Mapping[str, object], *, model: str, pace: float = 0.0
+) -> View:
+    """Describe what the page of a session shows.
+
+    Args:
+        session: what is saved.
+        visit: what is not.
+        card: of the model.
+        model: its name.
+        pace: seconds that the work of a visitor takes, for who waits; 0 = unknown.
+    """
+    scene = _scene(session, visit)
+    asking = bool(session.exchanges) and session.exchanges[-1].state == "working"
     return View(
-        status=_status(session),
+        status=_status(session, pace, asking=asking),
         about=_about(session),
-        objects=_objects(session),
-        attached=_attached(session),
-        messages=tuple(messages(session.exchanges, session.referents)),
-        source=source,
-        stage=source if results is None else results.annotated,
-        annotated=None if results is None else results.annotated,
-        masks=None if results is None else results.masks,
-        still=None if pointing is None else pointing.still,
-        clicks=0 if pointing is None else len(pointing.clicks),
-        frame=0 if pointing is None else pointing.frame,
-        num_frames=1 if video is None else video.num_frames,
-        suggestions=POINTED_QUESTIONS if session.attached else session.suggestions,
-        ready=video is not None,
+        card=card_html(card),
+        stage=_stage(session, visit, scene, learns=bool(card.get("learns"))),
+        chat=_chat(session, visit, scene, card, pace),
+        downloads=downloads_value(
+            ready=session.video is not None,
+            found=bool(session.history.tracks),
+            busy=session.busy,
+            file=visit.download,
+        ),
+        model=model,
+        ready=session.video is not None,
         busy=session.busy,
+        choosing=visit.choosing or session.video is None,
     )
 
 
@@ -71,70 +84,131 @@ def notice_html(notice: str, *, failed: bool) -> str:
     return f'<div class="status {kind}" role="{role}">{inert(notice)}</div>'
 
 
-def _status(session: Session) -> str:
-    if session.status is not None:
-        return _working(session.status)
-    if session.pending is not None:
-        return '<div class="status work" role="status">Waiting for a free place …</div>'
-    return notice_html(session.notice, failed=session.failed)
+def _scene(session: Session, visit: Visit) -> Scene:
+    referents = {referent.id: referent for referent in session.referents()}
+    tracks = dict(session.history.tracks)
+    if visit.growing is not None:
+        for referent, track in zip(visit.growing.referents, visit.growing.tracks, strict=True):
+            referents.setdefault(referent.id, referent)
+            tracks[referent.id] = track
+    return Scene(session.video, referents, tracks)
 
 
-def _working(progress: Progress) -> str:
-    step = STEP_WORDS.get(progress.step, progress.step)
-    words = [step[:1].upper() + step[1:]]
+def _status(session: Session, pace: float, *, asking: bool) -> str:
+    if not session.busy:
+        return notice_html(session.notice, failed=session.failed)
+    error = notice_html(session.notice, failed=True) if session.failed else ""
+    if asking:  # the chat shows how it goes on
+        return error or notice_html("", failed=False)
+    return error + _working(session.status or Progress("starting"), pace)
+
+
+def _working(progress: Progress, pace: float) -> str:
+    words = inert(step_words(progress, pace=pace))
     bar = "<progress></progress>"
-    if progress.total:
-        words.append(f"{progress.done} of {progress.total}")
+    if progress.total and progress.step != "wait":
         bar = f'<progress value="{progress.done}" max="{progress.total}"></progress>'
-    words.append(f"{progress.seconds:.1f} s")
-    return f'<div class="status work" role="status">{inert(" · ".join(words))} {bar}</div>'
+    return (
+        f'<div class="status work" role="status">{words} '
+        f'<small data-seconds="{progress.seconds:.1f}">{progress.seconds:.1f} s</small> {bar}</div>'
+    )
 
 
 def _about(session: Session) -> str:
     video = session.video
     if video is None:
-        return ""
+        return _ON_STAGE if session.busy else ""
     height, width = video.size_hw
-    facts = f"{video.duration:.1f} s · {width} × {height} · {video.fps:.4g} frames a second · " + (
-        "with sound" if video.has_audio else "no sound"
-    )
+    sound = "with sound" if video.has_audio else "no sound"
+    facts = f"{video.duration:.1f} s · {width} × {height} · {video.num_frames} frames · {video.fps:.4g} fps · {sound}"
     notes = "".join(f"<br>{inert(note)}" for note in video.notes)
-    return f'<p class="about"><b>{inert(session.title)}</b> {inert(facts)}{notes}</p>'
+    words = f"<p><b>{inert(session.title)}</b> <span>{inert(facts)}{notes}</span></p>"
+    get = _GET if session.history.tracks else ""
+    return f'{_ON_STAGE}<div class="about">{words}{get}</div>'
 
 
-def _objects(session: Session) -> str:
-    rows = [
-        _object(referent, session.tracks[referent.id])
-        for referent in session.referents.values()
-        if referent.id in session.tracks
-    ]
-    return (
-        f'<ul class="objects" aria-label="Things found so far">{"".join(rows)}</ul>' if rows else ""
+def _stage(session: Session, visit: Visit, scene: Scene, *, learns: bool) -> dict[str, object]:
+    draft, answers = visit.draft, [e.answer for e in session.exchanges if e.answer is not None]
+    things = []
+    for i in sorted(scene.tracks):
+        path, version = visit.masks.of(session, scene.tracks[i])
+        things.append(
+            StageObject(
+                i,
+                scene.name(i),
+                scene.colour(i),
+                i not in session.hidden,
+                scene.tracks[i],
+                path,
+                version,
+            )
+        )
+    visit.masks.keep_only(session, set(scene.tracks))
+    drafted = () if draft is None else draft.prompts
+    preview = None
+    if draft is not None and draft.preview is not None:
+        preview = (draft.frame, draft.preview)
+    return stage_value(
+        session.video,
+        notice=_stage_notice(session),
+        objects=things,
+        looked_at=answers[-1].frames if answers else (),
+        prompts=(*session.prompts, *drafted),
+        span=session.span,
+        preview=preview,
+        selected=visit.selected,
+        seek=visit.seek,
+        look=session.look,
+        can=Can(
+            undo=draft is not None or bool(session.undo_stack),
+            redo=bool(session.redo_stack),
+            apply=draft is not None,
+            # Prepared questions come with the clips that ship; these the model has learnt already.
+            learn=learns and not session.suggestions,
+            busy=session.busy,
+        ),
+        learn_seconds=correcting.LEARN_SECONDS,
     )
 
 
-def _object(referent: Referent, track: MaskTrack) -> str:
-    visible = track.visible()
-    seen = int(visible.sum())
-    sure = f", {track.scores[visible].mean():.0%} sure" if seen else ""
-    partial = "" if track.complete else ", partial"
-    words = f"in {seen} of {track.num_frames} frames{sure}{partial}"
-    name = mark(referent.phrase, referent.id, referent.colour)
-    return f"<li>{name}<span class='lane'>{_lane(visible, referent.colour)}</span><small>{inert(words)}</small></li>"
+def _stage_notice(session: Session) -> str:
+    return "Getting the video ready …" if session.busy and session.video is None else ""
 
 
-def _lane(visible: np.ndarray, colour: str) -> str:
-    """Draw when a thing is in the picture: a bar per run of frames of `visible` (T,) bool."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], visible, [False]]).astype(int)))
-    bars = []
-    for start, stop in edges.reshape(-1, 2):
-        left, width = 100 * start / visible.size, 100 * (stop - start) / visible.size
-        bars.append(f'<i style="left:{left:.2f}%;width:{width:.2f}%;background:{colour}"></i>')
-    return "".join(bars)
-
-
-def _attached(session: Session) -> str:
-    chips = " ".join(
-        mark(session.referents[i].phrase, i, session.referents[i].colour) for i in session.attached
+def _chat(
+    session: Session, visit: Visit, scene: Scene, card: Mapping[str, object], pace: float
+) -> dict[str, object]:
+    chips = _chips(session, visit, scene)
+    return chat_value(
+        messages(session.exchanges, scene, list(visit.steps.values()), pace=pace),
+        suggestions=suggestions(
+            card,
+            session.suggestions,
+            session.exchanges,
+            session.history.referents,
+            pointed=any(chip.on for chip in chips),
+        )
+        if session.video is not None
+        else (),
+        chips=chips,
+        ready=session.video is not None,
+        busy=session.busy,
     )
-    return f'<p class="attached">Your next question is about {chips}</p>' if chips else ""
+
+
+def _chips(session: Session, visit: Visit, scene: Scene) -> list[Chip]:
+    """List what goes along with the next question, and what is at hand for it."""
+    draft, video, selected = visit.draft, session.video, visit.selected
+    on = [i for i in session.attached if i in scene.tracks]
+    chips = [Chip(i, scene.name(i), scene.colour(i)) for i in on]
+    if draft is not None and video is not None and draft.referent_id not in on:
+        i = draft.referent_id
+        name = scene.name(i) if i in scene.tracks else "this"
+        chips.append(Chip(i, name, scene.colour(i), _moment(draft.frame, video), draft.attached))
+    elif selected is not None and selected in scene.tracks and selected not in on:
+        chips.append(Chip(selected, scene.name(selected), scene.colour(selected), on=False))
+    return chips
+
+
+def _moment(frame: int, video: Video) -> str:
+    return f"at {clock(float(video.timestamps[frame]))}"

@@ -57,6 +57,10 @@ class LanguageSettings:
     """Share of objects whose looks are told in words only: names are then copied, not memorised."""
     proposals: bool = False
     """See clips through the model's own proposer instead of with simulated mistakes."""
+    target_features: bool = True
+    """Show what is pointed at (TSF). Without, for an ablation, its place in the question stays and holds nothing."""
+    crops: int | None = None
+    """Views that stand for a thing, pointed at or found; None: the model's own number. The cache is seen with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +111,9 @@ class Language:
         self.settings = parse(LanguageSettings, stage.settings, f"stage {stage.name} settings")
         self._llm = model.mini
         self._selector = model.selector
+        if self.settings.crops is not None:
+            encoder = self._llm.object_encoder
+            encoder.config = replace(encoder.config, crops_per_track=self.settings.crops)
         self._clips = self._seen("train", self.settings.first_seed, self.settings.clips)
         held = self._seen("validation", VALIDATION[0], self.settings.validation_clips)
         self._validation = {
@@ -249,14 +256,15 @@ class Language:
                 about[[place[t] for t in turn.targets if t in place]] = 1.0
                 relevance.append(about)
         pointed = [_pointed(clip, thing) for clip, told in pairs for thing in told.pointed]
+        shown = float(self.settings.target_features)
         return LanguageBatch(
             tokens,
             numbers,
             scores,
             np.array([len(order) for order in orders]),
             rng.random((count, longest)) < worded,
-            np.array([p[0] for p in pointed], np.float32).reshape(-1, width),
-            np.array([p[1] for p in pointed], np.float32).reshape(-1, features),
+            shown * np.array([p[0] for p in pointed], np.float32).reshape(-1, width),
+            shown * np.array([p[1] for p in pointed], np.float32).reshape(-1, features),
             ids,
             answered,
             np.array(boxes, np.int64).reshape(-1, 3),

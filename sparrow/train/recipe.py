@@ -32,14 +32,16 @@ def train(paths: Sequence[Path], runs: Path) -> dict[str, dict[str, float]]:
         Per stage the validation metrics of its best weights.
     """
     stages = [Stage.read(path) for path in paths]
-    results = {}
-    for stage in stages:
-        logger.info("stage %s", stage.name)
-        model = SparrowModel(_config(stage), mini_tokenizer())
-        for earlier in stage.starts_from:
-            load_parts(model, runs / earlier)
-        results[stage.name] = run(_task(model, stage), stage, runs / stage.name)
-    return results
+    return {stage.name: train_stage(stage, runs) for stage in stages}
+
+
+def train_stage(stage: Stage, runs: Path) -> dict[str, float]:
+    """Run one stage, resumed where it stopped; gives the validation metrics of its best weights."""
+    logger.info("stage %s", stage.name)
+    model = SparrowModel(_config(stage), mini_tokenizer())
+    for earlier in stage.starts_from:
+        load_parts(model, runs / earlier)
+    return run(_task(model, stage), stage, runs / stage.name)
 
 
 def assemble(paths: Sequence[Path], runs: Path, out: Path) -> SparrowModel:

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparrow import masks as mask_tools
+from sparrow.model.memory import Memory
 from sparrow.model.pixel_decoder import FramePrompt, box_map, click_map
-from sparrow.model.sam import Decoded, Memory, Prompts
+from sparrow.model.sam import Decoded, Prompts
 from sparrow.model.sparrow import SparrowModel
 from sparrow.model.tracking import Target, track
 from sparrow.train.losses import balanced_bce, mask_dice

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -80,10 +80,25 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+Come = Callable[..., Visitor]
+
+
 @pytest.fixture
-def visitor(browser: Browser, address: str) -> Iterator[Visitor]:
-    """A visitor at a wide window, whose visit must pass without trouble."""
-    person = Visitor(browser, address)
-    yield person
-    person.leave()
-    assert person.troubles == []
+def come(browser: Browser, address: str) -> Iterator[Come]:
+    """Let visitors come, whose visits must pass without trouble: come("?example=sloth", width=390)."""
+    people: list[Visitor] = []
+
+    def one(link: str = "", *, width: int = 1400, dark: bool = False) -> Visitor:
+        people.append(Visitor(browser, address, link, width=width, dark=dark))
+        return people[-1]
+
+    yield one
+    for person in people:
+        person.leave()
+    assert [person.troubles for person in people] == [[] for _ in people]
+
+
+@pytest.fixture
+def visitor(come: Come) -> Visitor:
+    """A visitor at a wide window."""
+    return come()

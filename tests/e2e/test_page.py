@@ -1,44 +1,29 @@
-"""The page as a person meets it: a real browser, the real app in its own process, the model that ships."""
+"""The page as a person meets it: what it says, what it takes, how it looks; the real app with the model that ships."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import pytest
-from gradio_client import Client, handle_file
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from sparrow.page.examples import load_examples
 from sparrow.page.opening import MAX_MEGABYTES
-from sparrow.types import colour_of
-from sparrow.video import load_video
+from tests.e2e.conftest import Come
 from tests.e2e.visitor import Visitor
 from tests.made_videos import Recipe, write
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 Clips = Callable[[str], Path]
 
-WATCH_WORDS = """() => {
-  window.lengths = [];
-  const note = () => {
-    const answers = document.querySelectorAll("#chat .bot.message");
-    if (answers.length) window.lengths.push(answers[answers.length - 1].innerText.length);
-  };
-  new MutationObserver(note).observe(document.querySelector("#chat"),
-    {childList: true, subtree: true, characterData: true});
-}"""
-
-
-def rgb(colour: str) -> str:
-    """Write "#rrggbb" as a browser does."""
-    return "rgb({}, {}, {})".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)))
+NAMELESS = """[...document.querySelectorAll("button, input, textarea, select, a, summary")]
+  .filter(e => e.offsetParent && !e.textContent.trim() && !e.title
+      && !e.getAttribute("aria-label") && !e.labels?.length)
+  .map(e => e.outerHTML.slice(0, 200))"""
 
 
 def scrolls_sideways(page: Page) -> bool:
@@ -46,86 +31,66 @@ def scrolls_sideways(page: Page) -> bool:
     return bool(width > inner)
 
 
-def stream_of(path: Path) -> dict[str, object]:
-    """Probe a video file."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return {
-            "codec": stream.codec_context.name,
-            "pixels": stream.codec_context.pix_fmt,
-            "rate": stream.average_rate,
-            "frames": sum(1 for _ in container.decode(video=0)),
-            "sound": [s.codec_context.name for s in container.streams.audio],
-        }
-
-
 def test_the_page_says_what_it_is_before_anything_is_sent(visitor: Visitor) -> None:
     page = visitor.page
-    assert "sparrow-mini" in page.inner_text("#header")
-    assert "synthetic" in page.inner_text("#header")
-    assert "60 seconds" in page.inner_text("#chooser")
-    assert "200 MB" in page.inner_text("#chooser")
-    assert page.locator("#examples button").count() == len(load_examples()) >= 4
-    page.click("#nouns button")
-    page.wait_for_selector("#nouns li >> nth=50")
+    card = page.inner_text("#card")
+    assert "sparrow-mini" in card
+    assert "synthetic" in card
+    page.click("#card summary")
+    page.wait_for_selector("#card li >> nth=50")
+    chooser = page.inner_text("#chooser")
+    assert "60 seconds" in chooser
+    assert f"{MAX_MEGABYTES} MB" in chooser
+    assert page.locator("#examples button").count() == len(load_examples())
     assert page.locator("#send").is_disabled()
+    assert "deleted" in page.inner_text("#privacy")
+    page.click("#help summary")
+    assert "How it works" in page.inner_text("#help")
+    page.keyboard.press("Escape")
+    assert not page.locator("#help details > div").is_visible()
     assert not scrolls_sideways(page)
 
 
-def test_a_conversation_with_coloured_words_a_playing_video_and_downloads(
-    visitor: Visitor, tmp_path: Path
-) -> None:
-    page, example = visitor.page, load_examples()[0]
-    visitor.open_example(0)
-    page.evaluate(WATCH_WORDS)
-    question = next(q for q in example.questions if q.startswith("Segment the "))
-    thing = question.removeprefix("Segment the ").rstrip(".")
-    page.get_by_role("button", name=question).click()
-    answer = visitor.wait_for_answer(1)
-    assert thing in answer
-    assert page.locator("#chat .steps").count() == 1
-    assert len(set(page.evaluate("window.lengths"))) >= 3  # it came word by word
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1400, True)])
+def test_narrow_and_dark(come: Come, width: int, dark: bool) -> None:
+    person = come(width=width, dark=dark)
+    page = person.page
+    assert not scrolls_sideways(page)
+    page.locator("#examples button").nth(1).click()
+    person.wait_for_video(load_examples()[1].title)
+    assert page.locator(".suggestion").count() >= 3
+    assert not scrolls_sideways(page)
 
-    mark = page.locator("#chat mark.ref").first
-    assert thing in mark.inner_text()
-    assert mark.evaluate("m => getComputedStyle(m).backgroundColor") == rgb(colour_of(1))
-    assert page.locator("#objects li").count() == 1
-    page.wait_for_function(
-        "document.querySelector('#stage video').currentSrc.includes('annotated.mp4')"
-    )
-    page.wait_for_function("document.querySelector('#stage video').videoWidth === 320")
-    before = page.evaluate("document.querySelector('#stage video').currentTime")
-    page.wait_for_function(
-        "t => document.querySelector('#stage video').currentTime !== t", arg=before
-    )
+    def brightness() -> int:
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(int(number) for number in re.findall(r"\d+", background)[:3])
 
-    with page.expect_download() as download:
-        page.click("#get-annotated")
-    assert download.value.suggested_filename == "annotated.mp4"
-    download.value.save_as(tmp_path / "annotated.mp4")
-    given, made = stream_of(example.path), stream_of(tmp_path / "annotated.mp4")
-    assert (made["codec"], made["pixels"]) == ("h264", "yuv420p")
-    assert (made["frames"], made["rate"]) == (given["frames"], given["rate"])
-    assert made["sound"] == given["sound"] == ["aac"]
-    with page.expect_download() as download:
-        page.click("#get-masks")
-    masks = json.loads(download.value.path().read_text())
-    assert masks["videos"][0]["length"] == given["frames"]
-    assert [a["phrase"] for a in masks["annotations"]] == [f"the {thing}"]
-
-    visitor.ask("What is it doing?")
-    visitor.wait_for_answer(2)
-    again = page.locator("#chat .bot.message").nth(1).locator("mark.ref").first
-    assert again.evaluate("m => getComputedStyle(m).backgroundColor") == rgb(colour_of(1))
+    assert (brightness() < 200) == dark
+    page.click("#help .theme")
+    assert (brightness() < 200) != dark
+    assert page.evaluate(NAMELESS) == []
 
 
-def test_what_is_not_there_is_refused_politely(visitor: Visitor) -> None:
-    visitor.open_example(0)
-    visitor.ask("Segment the zebra.")
-    refusal = visitor.wait_for_answer(1)
-    assert re.search(r"\b(no|not|cannot|don't|none)\b", refusal)
-    assert visitor.page.locator("#chat mark").count() == 0
-    assert visitor.page.locator("#objects li").count() == 0
+def test_files_of_all_kinds_are_played_frame_by_frame(visitor: Visitor, clip: Clips) -> None:
+    page = visitor.page
+    for name, size, facts in (
+        ("plain.mp4", [96, 64], "96 × 64 · 30 frames · 10 fps · with sound"),
+        ("rotated-270.mov", [64, 96], "64 × 96 · 30 frames · 10 fps · no sound"),
+        ("vfr.mp4", [96, 64], "with sound"),
+        ("webcam.webm", [96, 64], "30 frames"),
+        ("mp4v.mp4", [96, 64], "30 frames · 10 fps · with sound"),
+    ):
+        visitor.upload(clip(name))
+        visitor.wait_for_video(name)
+        assert facts in page.inner_text("#about")
+        page.wait_for_function(
+            "([w, h]) => { const v = document.querySelector('#stage video');"
+            " return v.videoWidth === w && v.videoHeight === h }",
+            arg=size,
+        )
+        frames = int(re.findall(r"(\d+) frames", page.inner_text("#about"))[0])
+        for frame in (0, frames // 2, frames - 1):
+            visitor.go(frame)
 
 
 def test_bad_files_are_explained_and_the_page_goes_on(
@@ -135,6 +100,8 @@ def test_bad_files_are_explained_and_the_page_goes_on(
     text.write_text("this is no video")
     shutil.copy(clip("huge.gif"), huge)
     write(long, Recipe(fps=1, frames=75))
+    broken = tmp_path / "broken.sparrow"
+    broken.write_bytes(b"PK\x05\x06")
     # No message holds the words awaited after it, so each is waited for.
     for path, words in (
         (text, "expected a video"),
@@ -143,6 +110,7 @@ def test_bad_files_are_explained_and_the_page_goes_on(
         (clip("no-frames.mp4"), "only sound"),
         (huge, "limit max_pixels"),
         (long, "at most 60 s"),
+        (broken, "expected a session file"),
     ):
         visitor.upload(path)
         visitor.page.wait_for_selector(f"#status .error:has-text('{words}')")
@@ -150,114 +118,10 @@ def test_bad_files_are_explained_and_the_page_goes_on(
         file.truncate((MAX_MEGABYTES + 1) * 2**20)
     visitor.upload(large)
     visitor.page.wait_for_selector("text=/maximum allowed size|too large|exceeds/i")
-    visitor.upload(clip("rotated.mp4"))
-    visitor.wait_for_video()
-    assert "rotated.mp4" in visitor.page.inner_text("#about")
-    assert visitor.page.locator("#status .error").count() == 0
-
-
-def test_pointing_follows_what_was_clicked_and_asks_about_it(visitor: Visitor) -> None:
-    page = visitor.page
-    visitor.open_example(2)
-    page.click("#pointer button")
-    page.wait_for_selector("#still img")
-    page.evaluate("document.querySelector('#stage video').pause()")
-    page.evaluate("document.querySelector('#stage video').currentTime = 2.05")
-    visitor.after_new_still(lambda: page.click("#moment"))
-    assert page.input_value("#frame input[type=number]") == "20"
-    box = page.locator("#still img").bounding_box()
-    assert box is not None
-    for share in (0.3, 0.7):
-        place = {"x": box["width"] * share, "y": box["height"] * share}
-        visitor.after_new_still(lambda p=place: page.locator("#still img").click(position=p))  # type: ignore[misc]
-    page.click("#track")
-    page.wait_for_selector("#attached mark.ref-1")
-    page.wait_for_selector("#send:enabled")
-    assert "object 1" in page.inner_text("#objects")
-    page.get_by_role("button", name="What is this?").click()
-    visitor.wait_for_answer(1)
-    assert page.locator("#chat .user.message mark.ref-1").count() == 1
-    assert page.locator("#attached mark").count() == 0
-
-
-def test_stop_keeps_the_partial_track(visitor: Visitor, tmp_path: Path) -> None:
-    page, path = visitor.page, tmp_path / "longer.mp4"
-    write(path, Recipe(frames=500, audio="aac"))
-    visitor.upload(path)
-    visitor.wait_for_video()
-    page.click("#pointer button")
-    page.wait_for_selector("#still img")
-    visitor.after_new_still(lambda: page.locator("#still img").click())
-    page.click("#track")
-    page.wait_for_selector("#status:has-text('Tracking')")
-    page.click("#stop")
-    page.wait_for_selector("#objects li:has-text('partial')")
-    page.wait_for_selector("#send:enabled")
-    assert "Stopped" in page.inner_text("#status")
-    reached = re.search(r"in (\d+) of 500", page.inner_text("#objects"))
-    assert reached is not None
-    assert int(reached[1]) < 500
-    page.wait_for_selector("#get-annotated")
-
-
-def test_nobody_sees_another_and_files_go_with_their_owner(
-    visitor: Visitor, browser: Browser, address: str, home: Path
-) -> None:
-    def folders() -> set[Path]:
-        return set((home / "sessions").iterdir())
-
-    other = Visitor(browser, address)
-    mine_and_theirs = folders()
-    visitor.open_example(1)
-    visitor.ask("<img src=x onerror='window.hacked = 1'> **Where** is the pencil?")
-    visitor.wait_for_answer(1)
-    assert "<img src=x" in visitor.page.inner_text("#chat")  # shown, not run
+    hostile = tmp_path / "<img src=x onerror=hacked=1>.mp4"
+    shutil.copy(clip("rotated.mp4"), hostile)
+    visitor.upload(hostile)
+    visitor.wait_for_video("onerror")
+    assert "img src=x" in visitor.page.inner_text("#about")  # shown, not run
     assert visitor.page.evaluate("window.hacked") is None
-    assert other.page.locator("#chat .message").count() == 0
-    assert other.page.locator("#stage video").count() == 0
-
-    visitor.page.click("#delete")
-    visitor.page.wait_for_selector("#status:has-text('deleted')")
-    assert visitor.page.locator("#chat .message").count() == 0
-    assert len(folders() & mine_and_theirs) == len(mine_and_theirs) - 1
-    assert other.troubles == []
-    before = folders()
-    other.leave()
-    deadline = time.monotonic() + 60
-    while folders() == before and time.monotonic() < deadline:
-        visitor.page.wait_for_timeout(200)
-    assert len(folders()) == len(before) - 1
-
-
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (1400, True)])
-def test_narrow_and_dark(browser: Browser, address: str, width: int, dark: bool) -> None:
-    person = Visitor(browser, address, width=width, dark=dark)
-    person.open_example(2)
-    person.page.click("#pointer button")
-    person.page.wait_for_selector("#still img")
-    assert not scrolls_sideways(person.page)
-    background = person.page.evaluate("getComputedStyle(document.body).backgroundColor")
-    red, green, blue = (int(number) for number in re.findall(r"\d+", background)[:3])
-    assert (red + green + blue < 200) == dark
-    nameless = person.page.evaluate(
-        """[...document.querySelectorAll("button, input, textarea, select, a")]
-        .filter(e => e.offsetParent && !(e.innerText || "").trim() && !e.title
-            && !e.getAttribute("aria-label") && !e.labels?.length)
-        .map(e => e.outerHTML.slice(0, 200))"""
-    )
-    assert nameless == []
-    person.leave()
-    assert person.troubles == []
-
-
-def test_the_public_endpoint(address: str) -> None:
-    example = load_examples()[0]
-    question = next(q for q in example.questions if q.startswith("Segment the "))
-    client = Client(address, verbose=False)
-    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/ask_video"]
-    answer, annotated, masks = client.predict(
-        handle_file(str(example.path)), question, api_name="/ask_video"
-    )
-    assert question.removeprefix("Segment the ").rstrip(".") in answer
-    assert load_video(annotated).num_frames == load_video(example.path).num_frames
-    assert len(json.loads(Path(masks).read_text())["annotations"]) == 1
+    assert visitor.page.locator("#status .error").count() == 0

@@ -31,6 +31,15 @@ def shown(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:
     return "".join(tokens).replace(UNDERLINE, "_").replace("<0x0A>", "\n")
 
 
+def test_an_answer_of_text_and_spans_is_read_back_as_such(chat: ChatFormat) -> None:
+    text = "A dog and <p> a cat. [SEG] <|end|>"
+    parsed = chat.parse(chat.answer(text, [(0, 5), (14, 19)]))
+    assert [(p.text, p.box, p.seg) for p in parsed.phrases] == [("A dog", 0, 0), ("a cat", 1, 1)]
+    assert parsed.text == "A dog and a cat. [ SEG] < |end|>"
+    assert chat.parse(chat.answer("No.", [])).text == "No."
+    assert chat.answer("", []) == []
+
+
 def test_template(tokenizer: PreTrainedTokenizerFast, chat: ChatFormat) -> None:
     begin = "<s>" if chat.opening()[0] == tokenizer.bos_token_id else ""
     system = "<|system|>_You_are_a_helpful_AI_assistant.<|end|><|user|>"

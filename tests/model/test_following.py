@@ -12,7 +12,9 @@ import torch
 from sparrow import masks
 from sparrow.model.following import Followed, Follower, follow_steps, hints, window_at
 from sparrow.model.pixel_decoder import PixelDecoder
-from sparrow.types import MaskTrack
+from sparrow.model.tracking import Reached
+from sparrow.types import MaskTrack, Progress
+from sparrow.work import finish
 from tests.model.test_tracking import TINY, Frames
 
 
@@ -119,12 +121,9 @@ def test_a_lost_thing_is_looked_for_further_around() -> None:
 
 
 def followed(frames: Frames, things: list[Followed]) -> tuple[list[MaskTrack], list[int]]:
-    steps, done = follow_steps(frames, things), []
-    while True:
-        try:
-            done.append(next(steps).done)
-        except StopIteration as end:
-            return end.value, done
+    steps = []
+    tracks = finish(follow_steps(frames, things), steps.append)
+    return tracks, [step.done for step in steps if isinstance(step, Progress)]
 
 
 class Moving(Frames):
@@ -168,11 +167,11 @@ def test_one_frame_is_a_video() -> None:
 
 def test_cancel_keeps_what_was_followed() -> None:
     frames, cancel = Moving(9), threading.Event()
+
+    def stop_after_three(step: Progress | Reached) -> None:
+        if isinstance(step, Progress) and step.done == 3:
+            cancel.set()
+
     steps = follow_steps(frames, [Followed(1, Reds(), {0: frames.masks[0]})], cancel=cancel)
-    for _ in range(3):
-        next(steps)
-    cancel.set()
-    with pytest.raises(StopIteration) as end:
-        next(steps)
-    track = end.value.value[0]
+    track = finish(steps, stop_after_three)[0]
     assert not track.complete and track.visible().tolist() == [True] * 3 + [False] * 6

@@ -18,7 +18,7 @@ from sparrow.model.glamm_dialogue import GlammDialogue
 from sparrow.model.sparrow import SparrowModel
 from sparrow.model.tokenizer import MarkedPhrase
 from sparrow.pipeline import Sparrow
-from sparrow.types import Prompt
+from sparrow.types import GroundedAnswer, Prompt, Referent, colour_of
 from sparrow.video import Video
 from tests.made_phi3 import phi3_tokenizer, teach
 from tests.made_sam import CONFIG as SAM
@@ -162,6 +162,47 @@ def test_the_pipeline_tracks_what_it_speaks_of(model: SparrowModel, video: Video
     again = chat.ask("and this?", [Prompt(2, 0, "box", np.array([10.0, 10.0, 40.0, 40.0]))])
     assert [r.id for r in again.referents] == [1]
     assert "track" not in again.seconds  # tracked once
+
+
+def test_a_remembered_turn_means_the_same_thing_as_the_one_that_was_said(
+    model: SparrowModel, frames: np.ndarray
+) -> None:
+    said, told = (open_dialogue(model, frames) for _ in "ab")
+    _, reply = whole(said.say("what is this?", None, None))
+    phrases = told.remember("what is this?", None, GroundedAnswer(reply.text, said=reply.said))
+    assert phrases == reply.phrases and reply.said
+    first, second = said.find(reply.phrases[0]), told.find(phrases[0])
+    assert (first.key, first.anchor) == (second.key, second.anchor)
+    assert np.array_equal(first.boxes_norm, second.boxes_norm, equal_nan=True)
+    assert torch.allclose(first.token, second.token, atol=1e-5)
+
+
+@pytest.mark.parametrize("said", [(), (10**9,), (5, 6, 7)])
+def test_words_without_ids_are_marked_as_the_model_would(
+    model: SparrowModel, frames: np.ndarray, said: tuple[int, ...]
+) -> None:
+    dialogue = open_dialogue(model, frames)
+    referent = Referent(4, "og", (1, 3), colour_of(4))
+    within = Referent(5, "g", (2, 3), colour_of(5))
+    answer = GroundedAnswer("Dog <p> [SEG] <|end|>.", (referent, within), said=said)
+    phrases = dialogue.remember("what?", None, answer)
+    assert [(phrase.text, phrase.box, phrase.seg) for phrase in phrases] == [("og", 0, 0)]
+    assert dialogue.find(phrases[0]) is not None
+    dialogue.rewind(0)
+    assert whole(dialogue.say("what is this?", None, None))[1].text == "Dog"
+
+
+def test_the_pipeline_goes_on_from_a_history(model: SparrowModel, video: Video) -> None:
+    sparrow = Sparrow(model)
+    chat = sparrow.chat(video)
+    chat.ask("what is this?")
+    restarted = sparrow.chat(video, chat.history)
+    for each in (chat, restarted):
+        answer = each.ask("and this?")
+        assert [r.id for r in answer.referents] == [1]
+        assert answer.tracks[0] is chat.tracks[1]
+    restarted.catch_up(chat.history.before(0))
+    assert [r.id for r in restarted.ask("what is this?").referents] == [1]
 
 
 def test_a_saved_model_answers_alike(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparrow.errors import Cancelled, PromptError
+from sparrow.errors import Cancelled, PromptError, StaleError
 from sparrow.model.generation import Conversation
 from sparrow.model.mini import MiniConfig, MiniVideoLLM, Seen, place_shares
 from sparrow.model.object_encoder import ObjectEncoderConfig, trajectories
@@ -125,10 +125,89 @@ def test_old_turns_are_forgotten_as_if_never_asked(llm):
     seen = see(llm, 1)
     talk, late = Conversation(llm, seen), Conversation(llm, seen)
     answers = [list(talk.ask(QUESTION, max_tokens=20)) for _ in range(4)]
-    assert talk.num_turns < 4
-    list(late.ask(QUESTION, max_tokens=20))
-    assert late.num_turns == 1
+    assert talk.num_turns == 4
+    for answer in answers[1:3]:  # two turns of 26 positions are all that fit beside a third
+        late.remember(QUESTION, answer, max_tokens=20)
     assert len(answers[-1]) == 20
+    assert list(late.ask(QUESTION, max_tokens=20)) == answers[-1]
+
+
+QUESTIONS = ("What is the fox?", "The car?", "Is the ice cream blue?", "What is red?")
+
+
+def told(talk: Conversation, llm: MiniVideoLLM) -> list[tuple[list[int], torch.Tensor]]:
+    """Ask all questions, pointing in the second; gives answers and states."""
+    shown, answers = see(llm, 1, seed=5), []
+    for number, question in enumerate(QUESTIONS):
+        ids = list(talk.ask(question, shown if number == 1 else None, max_tokens=14))
+        answers.append((ids, talk.last.box_states))
+    return answers
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 3])
+def test_a_recalled_conversation_goes_on_as_the_unbroken_one(llm, known):
+    seen, shown = see(llm, 2), see(llm, 1, seed=5)
+    unbroken = told(Conversation(llm, seen), llm)
+    talk = Conversation(llm, seen)
+    for number in range(known):
+        pointed = shown if number == 1 else None
+        talk.remember(QUESTIONS[number], unbroken[number][0], pointed, max_tokens=14)
+        assert talk.last.ids == tuple(unbroken[number][0])
+        torch.testing.assert_close(talk.last.box_states, unbroken[number][1], atol=1e-4, rtol=0)
+    for number in range(known, 4):
+        pointed = shown if number == 1 else None
+        said = list(talk.ask(QUESTIONS[number], pointed, max_tokens=14))
+        assert said == unbroken[number][0]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3, 4])
+def test_rewound_it_answers_as_if_the_rest_was_never_said(llm, turns):
+    seen = see(llm, 2)
+    talk, fresh = Conversation(llm, seen), Conversation(llm, seen)
+    told(talk, llm)
+    answers = told(fresh, llm)
+    talk.rewind(turns)
+    assert talk.num_turns == turns and talk.last is None
+    again = Conversation(llm, seen)
+    shown = see(llm, 1, seed=5)
+    for number in range(turns):
+        pointed = shown if number == 1 else None
+        again.remember(QUESTIONS[number], answers[number][0], pointed, max_tokens=14)
+    asked = [list(each.ask("The fox?", max_tokens=14)) for each in (talk, again)]
+    assert asked[0] == asked[1]
+
+
+def test_nothing_is_read_again_that_is_there(llm):
+    talk, lengths = Conversation(llm, see(llm, 2)), []
+    told(talk, llm)
+    hook = llm.lm.layers[0].register_forward_hook(
+        lambda _, args, kwargs, __: lengths.append(
+            (args[0] if args else kwargs["hidden_states"]).shape[1]
+        ),
+        with_kwargs=True,
+    )
+    talk.rewind(1)
+    list(talk.ask("The car?", max_tokens=2))
+    hook.remove()
+    assert lengths == [len(llm.question_ids("The car?")), 1, 1, 1]
+
+
+def test_a_half_read_answer_is_stale_once_something_else_is_asked(llm):
+    seen = see(llm, 2)
+    talk, calm = Conversation(llm, seen), Conversation(llm, seen)
+    left = talk.ask("The car?", max_tokens=6)
+    next(left)
+    newer = talk.ask(QUESTION, max_tokens=6)
+    first = next(newer)
+    with pytest.raises(StaleError, match="ask again"):
+        next(left)
+    assert [first, *newer] == list(calm.ask(QUESTION, max_tokens=6))
+    half = talk.ask("The car?", max_tokens=6)
+    next(half)
+    talk.rewind(1)
+    with pytest.raises(StaleError):
+        next(half)
+    assert list(talk.ask("The fox?", max_tokens=6)) == list(calm.ask("The fox?", max_tokens=6))
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "[[]]", "what " * 200])

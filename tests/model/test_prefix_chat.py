@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import generation
-from sparrow.errors import Cancelled, PromptError
+from sparrow.errors import Cancelled, PromptError, StaleError
 from sparrow.model.chat_format import ChatFormat
 from sparrow.model.prefix_chat import PrefixChat, Sampling
 from sparrow.model.splice import IMAGE_ID
@@ -199,7 +199,6 @@ def test_the_oldest_turns_are_forgotten() -> None:
     llm = tiny_videoglamm(max_position_embeddings=SMALL)
     chat = PrefixChat(llm, CHAT, visual())
     said = [list(chat.ask(question, max_tokens=LONGEST)) for question in QUESTIONS]
-    assert chat.num_turns == 2
     ids = CHAT.opening() + CHAT.first_turn(QUESTIONS[1]) + said[1] + CHAT.later_turn(QUESTIONS[2])
     assert said[2] == anew(llm, ids, None)
 
@@ -231,6 +230,98 @@ def test_refuses_questions(question: str, told: str) -> None:
     with pytest.raises(PromptError, match=told):
         list(chat.ask(question, max_tokens=LONGEST))
     assert chat.num_turns == 0
+
+
+POINTED_AT = 1  # the question that comes with tracked features
+
+
+def told(chat: PrefixChat) -> list[list[int]]:
+    return [
+        list(chat.ask(question, pointed() if n == POINTED_AT else None, max_tokens=LONGEST))
+        for n, question in enumerate(QUESTIONS)
+    ]
+
+
+def remember(chat: PrefixChat, answers: list[list[int]]) -> None:
+    for number, answer in enumerate(answers):
+        shown = pointed() if number == POINTED_AT else None
+        chat.remember(QUESTIONS[number], answer, shown, max_tokens=LONGEST)
+
+
+@pytest.mark.parametrize("positions", [512, SMALL + 20])
+@pytest.mark.parametrize("known", [0, 1, 2])
+@torch.no_grad()
+def test_a_recalled_conversation_goes_on_as_the_unbroken_one(known: int, positions: int) -> None:
+    llm = tiny_videoglamm(max_position_embeddings=positions)
+    unbroken = told(PrefixChat(llm, CHAT, visual()))
+    chat = PrefixChat(llm, CHAT, visual())
+    remember(chat, unbroken[:known])
+    for number in range(known, 3):
+        shown = pointed() if number == POINTED_AT else None
+        assert list(chat.ask(QUESTIONS[number], shown, max_tokens=LONGEST)) == unbroken[number]
+
+
+@torch.no_grad()
+def test_a_remembered_answer_has_the_states_of_the_one_that_was_said() -> None:
+    llm = scripted("A dog [BOX] [SEG] and a cat [SEG].")
+    first, second = (PrefixChat(llm, CHAT, visual()) for _ in "ab")
+    said = list(first.ask("Where?"))
+    second.remember("Where?", said)
+    assert first.last is not None and second.last is not None
+    assert second.last.ids == first.last.ids
+    for name in ("box_states", "seg_states"):
+        torch.testing.assert_close(
+            getattr(second.last, name), getattr(first.last, name), atol=1e-5, rtol=0
+        )
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@torch.no_grad()
+def test_rewound_it_answers_as_if_the_rest_was_never_said(turns: int) -> None:
+    llm = tiny_videoglamm(max_position_embeddings=SMALL + 20)
+    chat, fresh = (PrefixChat(llm, CHAT, visual()) for _ in "ab")
+    answers = told(chat)
+    chat.rewind(turns)
+    assert (chat.num_turns, chat.last) == (turns, None)
+    remember(fresh, answers[:turns])
+    asked = [list(each.ask("So?", max_tokens=LONGEST)) for each in (chat, fresh)]
+    assert asked[0] == asked[1]
+
+
+def test_rewinding_reads_nothing_again_that_is_there() -> None:
+    llm = tiny_videoglamm()
+    chat = PrefixChat(llm, CHAT, visual())
+    told(chat)
+    lengths = lengths_read(llm)
+    chat.rewind(2)
+    said = list(chat.ask("So?", max_tokens=3))
+    assert lengths == [len(CHAT.later_turn("So?"))] + [1] * len(said)
+
+
+def test_a_half_read_answer_is_stale_once_something_else_is_asked() -> None:
+    llm = tiny_videoglamm()
+    chat, calm = (PrefixChat(llm, CHAT, visual()) for _ in "ab")
+    left = chat.ask(QUESTIONS[0], max_tokens=LONGEST)
+    next(left)
+    newer = chat.ask(QUESTIONS[1], max_tokens=LONGEST)
+    first = next(newer)
+    with pytest.raises(StaleError, match="ask again"):
+        next(left)
+    assert [first, *newer] == list(calm.ask(QUESTIONS[1], max_tokens=LONGEST))
+    half = chat.ask(QUESTIONS[2], max_tokens=LONGEST)
+    next(half)
+    chat.rewind(1)
+    with pytest.raises(StaleError):
+        next(half)
+    assert chat.num_turns == 1
+
+
+def test_an_endless_answer_is_remembered_up_to_the_longest() -> None:
+    chat = PrefixChat(tiny_videoglamm(), CHAT, visual())
+    chat.remember("What?", [5] * 10_000, max_tokens=LONGEST)
+    assert chat.last is not None and chat.last.ids == (5,) * LONGEST
+    chat.remember("And?", [], max_tokens=LONGEST)
+    assert chat.last.ids == () and chat.num_turns == 2
 
 
 def sampled(seed: int, *, top_k: int = 50, temperature: float = 1.0) -> list[int]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from sparrow.model import tracking
+from sparrow.model.memory import Memory
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder, box_map, click_map
-from sparrow.model.sam import Memory, Prompts, SamConfig
-from sparrow.model.tracking import Target, track
+from sparrow.model.sam import Prompts, SamConfig
+from sparrow.model.tracking import Reached, Target, track, track_steps
+from sparrow.types import MaskTrack, Progress
+from sparrow.work import finish
 
 TINY = SamConfig(
     image_size=64,
@@ -148,6 +152,142 @@ def test_two_objects_do_not_disturb_each_other(decoder: PixelDecoder) -> None:
     both = track(decoder, Frames(4), [Target(1, 0, {0: BOX}), Target(2, 2, {2: other})])
     assert both[0].rles == alone.rles
     assert both[1].referent_id == 2
+
+
+BEFORE = MaskTrack.from_masks(
+    9, [np.pad(np.ones((10 + t, 12), bool), ((5, 33 - t), (9, 59))) for t in range(8)], [0.7] * 8
+)
+CLICKS = ((60.0, 20.0, True), (10.0, 6.0, False))
+
+
+def known(track: MaskTrack, frame: int) -> FramePrompt:
+    return FramePrompt(clicks=CLICKS, mask=track.mask(frame))
+
+
+def unchanged(track: MaskTrack, before: MaskTrack, frames: Iterable[int]) -> None:
+    """Check that a track is as it was in some frames, to the last bit."""
+    for t in frames:
+        assert track.rles[t] == before.rles[t]
+        assert track.scores[t] == before.scores[t]
+        assert np.array_equal(track.boxes[t], before.boxes[t], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("anchor", "span"),
+    [(3, (2, 6)), (3, (3, 8)), (3, (0, 4)), (3, (3, 4)), (0, (0, 1)), (7, (7, 8)), (4, (0, 8))],
+)
+def test_only_the_span_changes(decoder: PixelDecoder, anchor: int, span: tuple[int, int]) -> None:
+    frames = Frames(8)
+    target = Target(2, anchor, {anchor: known(BEFORE, anchor)}, BEFORE)
+    seen: list[tuple[int, int]] = []
+    found = track(
+        decoder,
+        frames,
+        [target],
+        span=range(*span),
+        progress=lambda p: seen.append((p.done, p.total)),
+    )[0]
+    inside = range(*span)
+    assert sorted(frames.streamed) == list(inside)
+    assert seen == [(n + 1, len(inside)) for n in range(len(inside))]
+    assert (found.referent_id, found.complete) == (2, True)
+    unchanged(found, BEFORE, set(range(8)) - set(inside))
+    assert not any(found.scores[t] == BEFORE.scores[t] for t in inside)
+
+
+def test_without_a_track_before_it_is_absent_outside_the_span(decoder: PixelDecoder) -> None:
+    found = track(decoder, Frames(8), [Target(1, 3, {3: BOX})], span=range(2, 5))[0]
+    assert found.complete
+    assert np.flatnonzero(found.scores).tolist() == [2, 3, 4]
+    assert not found.visible()[[0, 1, 5, 6, 7]].any()
+
+
+def test_a_correction_within_a_span_is_that_of_the_whole_video(decoder: PixelDecoder) -> None:
+    target = Target(9, 3, {3: known(BEFORE, 3), 5: known(BEFORE, 5)}, BEFORE)
+    whole = track(decoder, Frames(8), [target])[0]
+    part = track(decoder, Frames(8), [target], span=range(2, 7))[0]
+    unchanged(part, whole, range(2, 7))
+
+
+@pytest.mark.parametrize(("stop_after", "reached"), [(0, []), (1, [3]), (5, [3, 4, 5, 6, 7])])
+def test_a_stopped_correction_keeps_what_was_there(
+    decoder: PixelDecoder, stop_after: int, reached: list[int]
+) -> None:
+    cancel = threading.Event()
+    if not stop_after:
+        cancel.set()
+
+    def look(progress: Progress) -> None:
+        if progress.done == stop_after:
+            cancel.set()
+
+    target = Target(9, 3, {3: known(BEFORE, 3)}, BEFORE)
+    found = track(decoder, Frames(8), [target], progress=look, cancel=cancel)[0]
+    assert not found.complete
+    unchanged(found, BEFORE, set(range(8)) - set(reached))
+    assert not any(found.scores[t] == BEFORE.scores[t] for t in reached)
+
+
+@pytest.mark.parametrize(
+    ("complete", "span", "whole"),
+    [(True, (2, 5), True), (False, (2, 5), False), (False, (0, 8), True)],
+)
+def test_a_track_that_was_cut_short_stays_so_outside_the_span(
+    decoder: PixelDecoder, complete: bool, span: tuple[int, int], whole: bool
+) -> None:
+    before = replace(BEFORE, complete=complete)
+    target = Target(9, 3, {3: known(before, 3)}, before)
+    assert track(decoder, Frames(8), [target], span=range(*span))[0].complete == whole
+
+
+def test_a_mask_is_taken_for_the_truth_and_clicks_on_it_are_obeyed(decoder: PixelDecoder) -> None:
+    mask = BEFORE.mask(4)
+    plain = track(decoder, Frames(8), [Target(1, 4, {4: FramePrompt(mask=mask)})])[0]
+    assert np.array_equal(plain.mask(4), mask) and plain.scores[4] == 1
+    later = {0: BOX, 4: FramePrompt(clicks=CLICKS, mask=mask)}
+    corrected = track(decoder, Frames(8), [Target(1, 0, later)])[0].mask(4)
+    assert corrected[20, 60] and not corrected[6, 10]
+    empty = FramePrompt(mask=np.zeros((48, 80), bool))
+    gone = track(decoder, Frames(8), [Target(1, 0, {0: BOX, 4: empty})])[0]
+    assert gone.rles[4] is None
+
+
+def test_what_is_known_is_remembered_as_an_anchor(decoder: PixelDecoder) -> None:
+    memory, frames = decoder.new_memory(), Frames(3)
+    with torch.inference_mode():
+        for index, mask in enumerate((BEFORE.mask(0), np.zeros((48, 80), bool))):
+            features = decoder.encode(frames.frames[index])
+            decoded = decoder.accept(features, mask, memory, index)
+            assert bool((decoded.gated > 0).any()) == bool(mask.any())
+            assert (float(decoded.score[0]) > 0) == bool(mask.any())
+        decoder.step(decoder.encode(frames.frames[2]), None, decoded.gated, memory, 2, (48, 80))
+    assert sorted(memory.anchors) == [0, 1] and sorted(memory.recent) == [2]
+
+
+def test_a_decoder_that_knows_clicks_is_asked(decoder: PixelDecoder) -> None:
+    torch.manual_seed(0)
+    released = PixelDecoder(replace(TINY, dense_prompts=False, memory_gate=False)).eval()
+    target = Target(1, 2, {2: known(BEFORE, 2)}, BEFORE)
+    first, second = (track(released, Frames(4), [replace(target, before=None)])[0] for _ in "ab")
+    assert first.rles == second.rles
+    ours = track(decoder, Frames(4), [replace(target, before=None)])[0]
+    assert ours.rles[2] != first.rles[2]
+
+
+def test_what_is_reached_is_shown_while_it_grows(
+    decoder: PixelDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "SHOWN_EVERY", 0.0)
+    steps: list[Progress | Reached] = []
+    target = Target(9, 3, {3: known(BEFORE, 3)}, BEFORE)
+    tracks = finish(track_steps(decoder, Frames(8), [target]), steps.append)
+    shown = [step.tracks[0] for step in steps if isinstance(step, Reached)]
+    assert len(shown) == 8
+    for number, each in enumerate(shown, 1):
+        reached = [*range(3, min(8, 3 + number)), *range(2, 2 - (number - 5), -1)]
+        assert not each.complete
+        unchanged(each, tracks[0], reached)
+        unchanged(each, BEFORE, set(range(8)) - set(reached))
 
 
 def test_a_token_changes_the_mask_and_gets_a_gradient() -> None:

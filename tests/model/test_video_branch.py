@@ -11,8 +11,9 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import Tensor
 
 from sparrow.model.framewise import decode_frame
+from sparrow.model.memory import Memory
 from sparrow.model.pixel_decoder import PixelDecoder
-from sparrow.model.sam import Decoded, FrameFeatures, Memory, Prompts, box_points
+from sparrow.model.sam import Decoded, FrameFeatures, Prompts, box_points
 from sparrow.model.video_branch import Point, inference_video, point_in_turn, point_together
 from tests.made_sam import SIDE, boxes, frames, states, tiny_decoder
 

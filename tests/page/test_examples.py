@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparrow.page.examples import Example, load_examples
-from sparrow.page.layout import MAX_SUGGESTIONS
+from sparrow.page.examples import Example, load_examples, named
 from sparrow.video import load_video
 
 
@@ -47,4 +46,13 @@ def test_what_ships() -> None:
         video = load_video(example.path)  # playable as it is
         assert video.num_frames > 10
         assert example.title
-        assert 2 <= len(example.questions) <= MAX_SUGGESTIONS
+        assert 2 <= len(example.questions) <= 6
+
+
+def test_a_link_names_an_example(tmp_path: Path) -> None:
+    (tmp_path / "sloth.mp4").touch()
+    entry = {"file": "sloth.mp4", "title": "A sloth", "questions": []}
+    examples = load_examples(write_index(tmp_path, entry))
+    assert named(examples, "sloth") is examples[0]
+    for name in (None, "", "sloth.mp4", "../sloth", "fox"):
+        assert named(examples, name) is None

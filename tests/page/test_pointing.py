@@ -1,103 +1,134 @@
-"""Pointing: clicks on the still become pixels of the frame, one a point, two a box."""
+"""Pointing: clicks and boxes become prompts in pixels and a mask at once; what cannot be is refused."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from PIL import Image
 
+from sparrow.backend import Backend
 from sparrow.page import pointing
-from sparrow.page.session import Pointing, Session, SessionError
-from sparrow.video import Video
+from sparrow.page.sent import Sent, SentError
+from sparrow.page.visit import Visit
+from sparrow.sessions.record import SessionError
+from sparrow.sessions.sessions import Sessions
+from tests.page.conftest import Opened
 
 
-@pytest.fixture
-def session(tmp_path: Path, plain_video: Video) -> Session:
-    session = Session("id", tmp_path / "session", video=plain_video)
-    session.folder.mkdir()
-    return session
+def sent(kind: str = "point+", at: object = (0.25, 0.25), frame: int = 5, object: object = None):  # type: ignore[no-untyped-def]
+    return Sent({"kind": kind, "at": list(at), "frame": frame, "object": object})  # type: ignore[call-overload]
 
 
-def still(session: Session) -> np.ndarray:
-    assert session.pointing is not None
-    return np.asarray(Image.open(session.pointing.still))
-
-
-def test_without_a_video_there_is_nothing_to_point_at(tmp_path: Path) -> None:
-    empty = Session("id", tmp_path)
+def test_without_a_video_nothing_can_be_pointed_at(backend: Backend, sessions: Sessions) -> None:
     with pytest.raises(SessionError, match="video first"):
-        pointing.show_frame(empty, 0)
-    with pytest.raises(SessionError, match="frame"):
-        pointing.click(empty, 1, 1)
+        pointing.point(backend, sessions.open(), Visit(), sent())
 
 
-@pytest.mark.parametrize(("asked", "shown"), [(0, 0), (29, 29), (30, 29), (-5, 0), (12, 12)])
-def test_the_nearest_frame_is_shown(
-    session: Session, plain_video: Video, asked: int, shown: int
-) -> None:
-    pointing.show_frame(session, asked)
-    assert session.pointing is not None
-    assert session.pointing.frame == shown
-    scale = pointing.still_scale(96)
-    assert scale == 11
-    assert still(session).shape == (64 * scale, 96 * scale, 3)
-    small = np.asarray(Image.open(session.pointing.still).resize((96, 64), Image.Resampling.BOX))
-    difference = np.abs(small.astype(int) - plain_video.read([shown])[0])
-    assert difference.mean() < 3
+def test_a_click_is_a_draft_with_a_mask_and_goes_along(backend: Backend, opened: Opened) -> None:
+    pointing.point(backend, opened.session, opened.visit, sent(at=(0.5, 0.25)))
+    draft = opened.visit.draft
+    assert draft is not None
+    assert (draft.referent_id, draft.frame, draft.attached) == (1, 5, True)
+    assert draft.prompts[0].coordinates.tolist() == [48.0, 16.0]  # of 96 x 64
+    assert draft.preview is not None
+    assert np.flatnonzero(draft.preview.visible()).tolist() in ([5], [])
+    assert opened.visit.selected == 1
+    assert opened.session.prompts == ()  # not before it is applied
 
 
 @pytest.mark.parametrize(
-    ("seconds", "frame"), [(0.0, 0), (0.09, 0), (0.1, 1), (1.25, 12), (2.95, 29), (99.0, 29)]
+    ("at", "kind", "coordinates"),
+    [
+        ((0.1, 0.2, 0.5, 0.6), "box", [9.6, 12.8, 48.0, 38.4]),
+        ((0.5, 0.6, 0.1, 0.2), "box", [9.6, 12.8, 48.0, 38.4]),  # drawn backwards
+        ((0.0, 0.0, 1.0, 1.0), "box", [0.0, 0.0, 96.0, 64.0]),
+        ((0.5, 0.5, 0.505, 0.9), "point+", [48.24, 44.8]),  # a box without width is a click
+    ],
 )
-def test_the_moment_of_the_player(session: Session, seconds: float, frame: int) -> None:
-    pointing.show_moment(session, seconds)
-    assert session.pointing is not None
-    assert session.pointing.frame == frame
+def test_boxes(
+    backend: Backend, opened: Opened, at: object, kind: str, coordinates: list[float]
+) -> None:
+    pointing.point(backend, opened.session, opened.visit, sent("box", at))
+    assert opened.visit.draft is not None
+    (prompt,) = opened.visit.draft.prompts
+    assert prompt.kind == kind
+    assert np.allclose(prompt.coordinates, coordinates, atol=1e-3)
 
 
-def test_one_click_is_a_point_in_pixels_of_the_frame(session: Session) -> None:
-    pointing.show_frame(session, 3)
-    with pytest.raises(SessionError, match="Click"):
-        pointing.prompt_of(session.pointing, 1)
-    before = still(session)
-    pointing.click(session, 20 * 11 + 5, 40 * 11 + 5)
-    prompt = pointing.prompt_of(session.pointing, 2)
-    assert (prompt.referent_id, prompt.frame, prompt.kind) == (2, 3, "point+")
-    assert prompt.coordinates.tolist() == [20, 40]
-    changed = np.argwhere(np.abs(still(session).astype(int) - before).sum(-1) > 100)
-    assert np.abs(changed.mean(0) - [40.5 * 11, 20.5 * 11]).max() < 5  # drawn where it was clicked
+def test_a_click_on_the_edge_is_inside(backend: Backend, opened: Opened) -> None:
+    pointing.point(backend, opened.session, opened.visit, sent(at=(1.0, 1.0)))
+    assert opened.visit.draft is not None
+    assert opened.visit.draft.prompts[0].coordinates.tolist() == [95.5, 63.5]
 
 
-def test_two_clicks_are_a_box_from_any_corners(session: Session) -> None:
-    pointing.show_frame(session, 0)
-    pointing.click(session, 50 * 11, 10 * 11)
-    pointing.click(session, 30 * 11, 40 * 11)
-    prompt = pointing.prompt_of(session.pointing, 1)
-    assert prompt.kind == "box"
-    assert prompt.coordinates.tolist() == [30, 10, 51, 41]
-    pointing.click(session, 5 * 11, 5 * 11)  # a third starts over
-    assert pointing.prompt_of(session.pointing, 1).coordinates.tolist() == [5, 5]
-    pointing.clear_clicks(session)
-    assert session.pointing.clicks == ()
+def test_clicks_add_up_and_a_box_starts_over_on_its_frame(backend: Backend, opened: Opened) -> None:
+    session, visit = opened.session, opened.visit
+    pointing.point(backend, session, visit, sent())
+    pointing.point(backend, session, visit, sent("point-", (0.6, 0.6), object=1))
+    pointing.point(backend, session, visit, sent(frame=9, object=1))
+    assert visit.draft is not None
+    assert [(p.frame, p.kind) for p in visit.draft.prompts] == [
+        (5, "point+"),
+        (5, "point-"),
+        (9, "point+"),
+    ]
+    pointing.point(backend, session, visit, sent("box", (0.1, 0.1, 0.5, 0.5), 5, 1))
+    assert [(p.frame, p.kind) for p in visit.draft.prompts] == [(9, "point+"), (5, "box")]
+    pointing.take_back(backend, session, visit)
+    assert [(p.frame, p.kind) for p in visit.draft.prompts] == [(9, "point+")]
+    pointing.take_back(backend, session, visit)
+    assert visit.draft is None
+    pointing.take_back(backend, session, visit)  # nothing left is no error
 
 
-def test_two_clicks_at_one_place_are_a_point(tmp_path: Path) -> None:
-    prompt = pointing.prompt_of(Pointing(0, tmp_path, ((10, 10), (12, 30))), 1)
-    assert prompt.kind == "point+"
-    assert prompt.coordinates.tolist() == [12, 30]
+def test_correcting_does_not_go_along_with_the_question(backend: Backend, opened: Opened) -> None:
+    opened.give(1, "the fox")
+    pointing.point(backend, opened.session, opened.visit, sent("point-", object=1))
+    draft = opened.visit.draft
+    assert draft is not None
+    assert (draft.referent_id, draft.attached) == (1, False)
 
 
-@pytest.mark.parametrize("place", [(-1, 0), (0, -1), (96 * 11, 0), (0, 64 * 11), (10**9, 0)])
-def test_clicks_outside_are_refused(session: Session, place: tuple[int, int]) -> None:
-    pointing.show_frame(session, 0)
-    with pytest.raises(SessionError, match="outside the picture of 96 × 64"):
-        pointing.click(session, *place)
-    assert session.pointing.clicks == ()
+def test_another_object_drops_the_clicks_on_the_first(backend: Backend, opened: Opened) -> None:
+    opened.give(1, "the fox")
+    pointing.point(backend, opened.session, opened.visit, sent())
+    pointing.point(backend, opened.session, opened.visit, sent(object=1))
+    assert opened.visit.draft is not None
+    assert [p.referent_id for p in opened.visit.draft.prompts] == [1]
 
 
-def test_only_the_last_still_stays_on_disk(session: Session) -> None:
-    for frame in range(3):
-        pointing.show_frame(session, frame)
-    assert len(list(session.folder.rglob("*.jpg"))) == 1
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        ({"kind": "point-"}, SessionError, "the thing itself first"),
+        ({"object": 2}, SentError, "object"),
+        ({"kind": "mask"}, SentError, "kind"),
+        ({"frame": 30}, SentError, "frame"),
+        ({"frame": -1}, SentError, "frame"),
+        ({"at": (0.5,)}, SentError, "at"),
+        ({"at": (0.5, 2.0)}, SentError, "at"),
+        ({"kind": "box"}, SentError, "at"),
+    ],
+)
+def test_what_is_refused(
+    backend: Backend, opened: Opened, data: dict[str, object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        pointing.point(backend, opened.session, opened.visit, sent(**data))  # type: ignore[arg-type]
+    assert opened.visit.draft is None
+
+
+def test_a_deleted_object_cannot_be_corrected(backend: Backend, opened: Opened) -> None:
+    opened.give(1, "the fox")
+    opened.session.history = opened.session.history.without(1)
+    with pytest.raises(SessionError, match="no object 1"):
+        pointing.point(backend, opened.session, opened.visit, sent(object=1))
+
+
+def test_what_a_question_points_at(backend: Backend, opened: Opened) -> None:
+    opened.give(1, "the fox", range(4, 11))
+    opened.give(2, "nowhere", range(0))
+    pointing.point(backend, opened.session, opened.visit, sent())
+    box, click = pointing.prompts_of(opened.session, opened.visit, (1, 2, 3, 99))
+    assert (box.referent_id, box.frame, box.kind) == (1, 7, "box")  # where it is surest
+    assert box.coordinates.tolist() == [10, 10, 30, 30]
+    assert (click.referent_id, click.kind) == (3, "point+")

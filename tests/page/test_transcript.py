@@ -1,4 +1,4 @@
-"""The transcript: phrases coloured, everything else unable to do anything."""
+"""The transcript: phrases in their colours, times, steps; everything else unable to do anything."""
 
 from __future__ import annotations
 
@@ -7,21 +7,11 @@ import re
 
 import pytest
 
-from sparrow.page.session import Exchange
-from sparrow.page.transcript import answer_html, inert, ink_on, messages
-from sparrow.types import PALETTE, GroundedAnswer, Referent, colour_of
-
-HOSTILE = (
-    "<script>alert(1)</script>",
-    '<img src="http://example.org/x" onerror="alert(1)">',
-    "[click](javascript:alert(1))",
-    "![x](http://example.org/x.png)",
-    "https://example.org www.example.org me@example.org",
-    "# head\n- item\n1. item\n> quote",
-    "$$x^2$$ `code` ~~gone~~ *a* _b_ | t |\n|---|",
-    "&lt;b&gt; &#60;",
-    "    indented code",
-)
+from sparrow.page.transcript import Scene, answer_html, ink_on, messages, step_words
+from sparrow.sessions.record import Exchange
+from sparrow.types import PALETTE, GroundedAnswer, Progress, Referent, colour_of
+from sparrow.video import Video
+from tests.page.conftest import square
 
 
 def referent(number: int, text: str, phrase: str) -> Referent:
@@ -29,30 +19,12 @@ def referent(number: int, text: str, phrase: str) -> Referent:
     return Referent(number, phrase, (start, start + len(phrase)), colour_of(number))
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", ""),
-        ("   ", ""),
-        ("a fox", "a fox"),
-        ("a  fox", "a fox"),
-        ("naïve 狐", "naïve 狐"),
-        ("a.b", "a&#46;b"),
-        ("a\nb", "a<br>b"),
-        ("<b>", "&#60;b&#62;"),
-        ("&amp;", "&#38;amp&#59;"),
-    ],
-)
-def test_inert(text: str, expected: str) -> None:
-    assert inert(text) == expected
+def answer(text: str, *phrases: tuple[int, str]) -> GroundedAnswer:
+    return GroundedAnswer(text, tuple(referent(i, text, phrase) for i, phrase in phrases))
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_words_and_entities_only(text: str) -> None:
-    made = inert(text)
-    assert re.fullmatch(r"(?:[^\W_]| |&#\d+;|<br>)*", made)
-    shown = html.unescape(made.replace("<br>", "\n"))
-    assert shown.split() == text.split()
+def words(markup: str) -> str:
+    return html.unescape(re.sub("<[^>]*>", "", markup))
 
 
 @pytest.mark.parametrize(
@@ -80,54 +52,96 @@ def test_every_chip_can_be_read(colour: str) -> None:
 
 
 def test_an_answer_without_referents_is_plain() -> None:
-    assert answer_html("I see no fox.", ()) == "I see no fox&#46;"
+    assert answer_html(answer("I see no fox."), Scene()) == "I see no fox&#46;"
 
 
 def test_phrases_are_coloured_where_they_stand() -> None:
     text = "The fox is left of the pickup truck."
-    made = answer_html(text, (referent(2, text, "the pickup truck"), referent(1, text, "The fox")))
-    assert re.sub(r"<[^>]*>", "", made) == "The fox is left of the pickup truck&#46;"
+    made = answer_html(answer(text, (2, "the pickup truck"), (1, "The fox")), Scene())
+    assert words(made) == text
     marks = re.findall(
-        r'<mark class="ref ref-(\d+)" style="background-color:(#\w+);[^"]*">([^<]*)', made
+        r'<mark class="ref ref-(\d+)"[^>]*background-color:(#\w+);[^>]*>([^<]*)', made
     )
     assert marks == [("1", PALETTE[0], "The fox"), ("2", PALETTE[1], "the pickup truck")]
 
 
+def test_the_users_colour_counts_and_the_models_words_stay() -> None:
+    scene = Scene(referents={1: Referent(1, "Reynard", None, "#123456")})
+    made = answer_html(answer("The fox.", (1, "The fox")), scene)
+    assert "background-color:#123456;color:#ffffff" in made
+    assert words(made) == "The fox."
+
+
 def test_phrases_at_the_edges_and_overlapping_ones() -> None:
-    text = "fox"
-    assert answer_html(text, (referent(1, text, "fox"),)).count("<mark") == 1
-    text = "the red fox runs"
-    both = answer_html(text, (referent(1, text, "the red fox"), referent(2, text, "red")))
+    assert answer_html(answer("fox", (1, "fox")), Scene()).count("<mark") == 1
+    both = answer_html(answer("the red fox runs", (1, "the red fox"), (2, "red")), Scene())
     assert both.count("<mark") == 1
     assert "ref-1" in both
-    assert re.sub(r"<[^>]*>", "", both) == text
+    assert words(both) == "the red fox runs"
 
 
 def test_a_pointed_referent_colours_nothing() -> None:
-    assert "<mark" not in answer_html("a fox", (Referent(1, "object 1", None, colour_of(1)),))
+    told = GroundedAnswer("a fox", (Referent(1, "object 1", None, colour_of(1)),))
+    assert "<mark" not in answer_html(told, Scene())
 
 
 def test_hostile_phrases_stay_inert() -> None:
-    text = 'the "><img src=x> here'
-    made = answer_html(text, (referent(1, text, '"><img src=x>'),))
+    made = answer_html(answer('the "><img src=x> here', (1, '"><img src=x>')), Scene())
     assert "<img" not in made
     assert made.count("<mark") == 1
 
 
-def test_a_conversation_tells_its_state() -> None:
+def test_times_lead_into_the_video(plain_video: Video) -> None:
+    made = answer_html(answer("The fox leaves at 2 seconds.", (1, "The fox")), Scene(plain_video))
+    assert '<a class="moment" href="#t=2">2 seconds</a>' in made
+
+
+def test_a_conversation_tells_its_state(plain_video: Video) -> None:
+    text = "Here is the fox."
+    told = GroundedAnswer(
+        text, (referent(1, text, "the fox"),), (square(plain_video, 1),), (0, 4), {"read": 0.25}
+    )
     exchanges = [
-        Exchange("Where is <it>?", (3,), "On", None, "working"),
-        Exchange("And?", (), "The fo", None, "stopped"),
-        Exchange("And?", (), "", None, "failed"),
-        Exchange("Now?", (), "x", GroundedAnswer("No.", (), (), (0, 4), {"read": 0.25}), "done"),
+        Exchange("Where is <it>?", (3,), (), "On", None, "working"),
+        Exchange("And?", (), (), "The fo", None, "stopped"),
+        Exchange("And?", (), (), "", None, "failed"),
+        Exchange("Now?", (), (), text, told, "done"),
     ]
-    made = messages(exchanges, {})
-    assert [m["role"] for m in made] == ["user", "assistant"] * 4
-    assert "ref-3" in made[0]["content"]
-    assert made[0]["content"].endswith("Where is &#60;it&#62;&#63;")
-    assert made[1]["content"].startswith("On <span")
-    assert "partial" in made[3]["content"]
-    assert "could not be answered" in made[5]["content"]
-    assert made[7]["content"].startswith("No&#46;<br>")
-    assert "looked at 2 frames" in made[7]["content"]
-    assert "reading the video 0&#46;2 s" in made[7]["content"]
+    scene = Scene(plain_video, {}, {1: square(plain_video, 1, range(10))})
+    steps = [Progress("read", 8, 8, 0.5), Progress("track", 3, 12, 1.5)]
+    made = messages(exchanges, scene, steps)
+    assert [(m["role"], m["turn"]) for m in made] == [
+        (role, turn) for turn in range(4) for role in ("user", "bot")
+    ]
+    assert "ref-3" in made[0]["html"]
+    assert words(made[0]["html"]) == "object 3 Where is <it>?"
+    assert made[0]["text"] == "Where is <it>?"
+    assert made[1]["steps"] == {
+        "title": "Tracking 3 of 12",
+        "items": ["Reading the video 8 of 8 · 0.5 s"],
+        "seconds": 1.5,
+        "share": 0.25,
+    }
+    assert "partial" in words(made[3]["html"])
+    assert "could not be answered" in words(made[5]["html"])
+    assert words(made[7]["html"]) == "Here is the fox.object 1 0:00.0–0:00.9"
+    assert made[7]["steps"] == {
+        "title": "Looked at 2 frames, tracked 1 thing · 0.2 s",
+        "items": ["Reading the video · 0.2 s"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("progress", "pace", "words"),
+    [
+        (Progress("track", 12, 40), 0.0, "Tracking 12 of 40"),
+        (Progress("read"), 0.0, "Reading the video"),
+        (Progress("drawing the video", 1, 2), 0.0, "Drawing the video 1 of 2"),
+        (Progress("wait", 0, 1), 0.0, "You are 1st in line"),
+        (Progress("wait", 1, 3), 7.0, "You are 2nd in line, about 15 s"),
+        (Progress("wait", 2, 3), 0.1, "You are 3rd in line, about 5 s"),
+        (Progress("wait", 10, 12), 0.0, "You are 11th in line"),
+    ],
+)
+def test_steps_in_words(progress: Progress, pace: float, words: str) -> None:
+    assert step_words(progress, pace=pace) == words

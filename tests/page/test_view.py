@@ -1,113 +1,170 @@
-"""The view of a session: what the page says about progress, the video and the things found."""
+"""The view of a session: what the page says about progress, the video, the conversation and the things found."""
 
 from __future__ import annotations
 
+import html
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sparrow.page.session import Exchange, Pointing, Results, Session
-from sparrow.page.view import POINTED_QUESTIONS, view
-from sparrow.types import Progress, Referent, TrackBuilder, colour_of
-from sparrow.video import Video
+from sparrow.page.suggesting import POINTED
+from sparrow.page.view import View, view
+from sparrow.page.visit import Draft, Ready, Visit
+from sparrow.sessions.record import Exchange
+from sparrow.sessions.session import Session
+from sparrow.sessions.sessions import Sessions
+from sparrow.types import GroundedAnswer, Progress, Prompt, Referent, TracksSoFar, colour_of
+from tests.page.conftest import Opened, square
+
+CARD = {"name": "mini", "trained_on": "", "limits": "", "nouns": [], "learns": True}
 
 
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session("id", tmp_path)
+def look(session: Session, visit: Visit | None = None) -> View:
+    return view(session, visit or Visit(), CARD, model="mini")
 
 
 def text(markup: str) -> str:
-    return re.sub(r"<[^>]*>", "", markup.replace("&#183;", "·").replace("&#46;", "."))
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", markup)).split())
 
 
-def test_an_empty_session_shows_nothing(session: Session) -> None:
-    shown = view(session)
-    assert (shown.ready, shown.busy, shown.stage, shown.messages) == (False, False, None, ())
-    assert text(shown.status + shown.about + shown.objects + shown.attached) == ""
+def test_an_empty_session_shows_the_chooser(sessions: Sessions) -> None:
+    shown = look(sessions.open())
+    assert (shown.ready, shown.busy, shown.choosing) == (False, False, True)
+    assert shown.stage["video"] is None
+    assert shown.chat["messages"] == shown.chat["suggestions"] == shown.chat["chips"] == []
+    assert not any(offer["enabled"] for offer in shown.downloads["offers"])
+    assert text(shown.status + shown.about) == ""
 
 
 @pytest.mark.parametrize(
     ("progress", "words"),
     [
-        (Progress("track", 12, 40, 1.23), "Tracking · 12 of 40 · 1.2 s"),
-        (Progress("read", 0, 0, 0.0), "Reading the video · 0.0 s"),
-        (Progress("drawing the video", 1, 2, 61.0), "Drawing the video · 1 of 2 · 61.0 s"),
+        (Progress("track", 12, 40, 1.23), "Tracking 12 of 40 1.2 s"),
+        (Progress("read", 0, 0, 0.0), "Reading the video 0.0 s"),
+        (Progress("wait", 1, 2, 61.0), "You are 2nd in line 61.0 s"),
     ],
 )
 def test_progress_says_step_count_and_time(
-    session: Session, progress: Progress, words: str
+    sessions: Sessions, progress: Progress, words: str
 ) -> None:
-    session.status = progress
-    shown = view(session)
-    assert text(shown.status).strip() == words
-    assert ('value="' in shown.status) == bool(progress.total)
+    session = sessions.open()
+    session.working, session.status = True, progress
+    shown = look(session)
+    assert text(shown.status) == words
+    assert ('value="' in shown.status) == (progress.step == "track")
+    session.working = False
 
 
-def test_errors_are_announced_and_inert(session: Session) -> None:
+def test_the_progress_of_an_answer_is_in_the_chat(opened: Opened) -> None:
+    opened.session.exchanges = [Exchange("Where?")]
+    opened.session.working, opened.session.status = True, Progress("answer")
+    opened.visit.steps = {"read": Progress("read", 8, 8, 0.5), "answer": Progress("answer")}
+    shown = look(opened.session, opened.visit)
+    assert text(shown.status) == ""
+    assert shown.chat["messages"][1]["steps"]["title"] == "Answering"
+    opened.session.working = False
+
+
+def test_errors_are_announced_and_inert(sessions: Sessions) -> None:
+    session = sessions.open()
     session.tell("<img src=x>: expected a video", failed=True)
-    shown = view(session)
+    shown = look(session)
     assert 'role="alert"' in shown.status
     assert "<img" not in shown.status
 
 
-def test_waiting_and_working_are_busy(session: Session) -> None:
-    session.pending = lambda: iter(())
-    assert view(session).busy
-    assert "Waiting" in view(session).status
-    session.pending = None
-    session.working = True
-    assert view(session).busy
-    session.working = False
-    assert not view(session).busy
+def test_the_video_is_described(opened: Opened) -> None:
+    opened.session.title = "<b>.mp4"
+    shown = look(opened.session)
+    assert text(shown.about) == "<b>.mp4 3.0 s · 96 × 64 · 30 frames · 10 fps · with sound"
+    assert "<b>.mp4" not in shown.about
+    assert shown.stage["video"]["frames"] == 30
+    assert not shown.choosing
 
 
-def test_the_video_is_described(session: Session, plain_video: Video) -> None:
-    session.video, session.title = plain_video, "<b>.mp4"
-    shown = view(session)
-    assert text(shown.about).startswith("&#60;b&#62;.mp4 3.0 s · 96 &#215; 64 · 10 frames a second")
-    assert "with sound" in shown.about
-    assert shown.num_frames == 30
-    assert shown.stage == plain_video.path
+def test_things_are_shown_as_the_user_wants(opened: Opened) -> None:
+    opened.give(1, "the fox", range(6))
+    opened.give(2, "the car")
+    opened.session.names, opened.session.colours = {2: "my car"}, {2: "#123456"}
+    opened.session.hidden = {1}
+    things = look(opened.session, opened.visit).stage["objects"]
+    assert [(t["id"], t["name"], t["colour"], t["shown"]) for t in things] == [
+        (1, "the fox", colour_of(1), False),
+        (2, "my car", "#123456", True),
+    ]
+    assert look(opened.session, opened.visit).downloads["found"]
 
 
-def test_things_are_listed_with_when_they_are_seen(session: Session) -> None:
-    builder = TrackBuilder(2, (4, 4), 8)
-    for frame in (2, 3, 6):
-        builder.put(frame, np.ones((4, 4), dtype=bool), 0.5)
-    session.tracks = {2: builder.build(complete=False)}
-    session.referents = {
-        1: Referent(1, "never tracked", None, colour_of(1)),
-        2: Referent(2, "the fox", None, colour_of(2)),
-    }
-    shown = view(session).objects
-    assert shown.count("<li>") == 1
-    assert "in 3 of 8 frames&#44; 50&#37; sure&#44; partial" in shown
-    bars = re.findall(r"left:([\d.]+)%;width:([\d.]+)%", shown)
-    assert bars == [("25.00", "25.00"), ("75.00", "12.50")]
+def test_masks_are_written_once_for_each_track(opened: Opened) -> None:
+    opened.give(1, "the fox")
+
+    def masks() -> dict[str, object]:
+        return look(opened.session, opened.visit).stage["objects"][0]["masks"]
+
+    first = masks()
+    assert masks() == first
+    opened.give(1, "the fox", range(9))
+    assert masks()["version"] > first["version"]
+    opened.give(1, "the fox", range(8))
+    masks()
+    files = list(opened.session.folder.rglob("masks.json"))
+    assert len(files) == 2  # this one, and the last one, which a browser may be fetching
+    opened.session.history = opened.session.history.without(1)
+    look(opened.session, opened.visit)
+    assert not list(opened.session.folder.rglob("masks.json"))
 
 
-def test_results_replace_the_video_on_the_stage(session: Session, plain_video: Video) -> None:
-    session.video = plain_video
-    session.results = Results(Path("annotated.mp4"), Path("masks.json"))
-    shown = view(session)
-    assert (shown.stage, shown.masks) == (Path("annotated.mp4"), Path("masks.json"))
+def test_what_grows_is_shown_before_it_is_kept(opened: Opened) -> None:
+    fox = Referent(1, "the fox", None, colour_of(1))
+    opened.visit.growing = TracksSoFar((fox,), (square(opened.video, 1, range(3)),))
+    things = look(opened.session, opened.visit).stage["objects"]
+    assert [thing["name"] for thing in things] == ["the fox"]
+    assert opened.session.history.tracks == {}
 
 
-def test_what_is_attached_changes_the_suggestions(session: Session) -> None:
-    session.suggestions = ("Where is the fox?",)
-    assert view(session).suggestions == ("Where is the fox?",)
-    session.referents = {1: Referent(1, "object 1", None, colour_of(1))}
-    session.attached = (1,)
-    shown = view(session)
-    assert shown.suggestions == POINTED_QUESTIONS
-    assert "ref-1" in shown.attached
+def test_what_goes_along_changes_the_suggestions(opened: Opened) -> None:
+    assert look(opened.session).chat["suggestions"][:2] == ["Where is the fox?", "How many?"]
+    opened.give(1, "the fox")
+    opened.visit.selected = 1
+    shown = look(opened.session, opened.visit)
+    assert [(c["id"], c["on"]) for c in shown.chat["chips"]] == [(1, False)]  # only offered
+    opened.session.attached = (1,)
+    shown = look(opened.session, opened.visit)
+    assert [(c["name"], c["on"]) for c in shown.chat["chips"]] == [("the fox", True)]
+    assert tuple(shown.chat["suggestions"]) == POINTED
 
 
-def test_clicks_and_messages_are_counted(session: Session) -> None:
-    session.pointing = Pointing(4, Path("frame.jpg"), ((1, 2),))
-    session.exchanges = [Exchange("Where?")]
-    shown = view(session)
-    assert (shown.clicks, shown.frame, len(shown.messages)) == (1, 4, 2)
+def test_a_pointing_becomes_a_chip(opened: Opened) -> None:
+    prompt = Prompt(1, 12, "point+", np.array([5, 5], np.float32))
+    opened.visit.draft = Draft((prompt,), square(opened.video, 1, range(12, 13)), attached=True)
+    shown = look(opened.session, opened.visit)
+    assert [(c["name"], c["where"], c["on"]) for c in shown.chat["chips"]] == [
+        ("this", "at 0:01.2", True)
+    ]
+    assert shown.stage["preview"]["frame"] == 12
+    assert shown.stage["can"]["apply"]
+    assert shown.stage["can"]["undo"]
+    assert len(shown.stage["prompts"]) == 1
+
+
+@pytest.mark.parametrize(("prepared", "learns"), [((), True), (("Where?",), False)])
+def test_learning_is_offered_on_the_visitors_own_video(
+    opened: Opened, prepared: tuple[str, ...], learns: bool
+) -> None:
+    opened.session.suggestions = prepared
+    assert look(opened.session).stage["can"]["learn"] is learns
+
+
+def test_what_the_model_looked_at(opened: Opened) -> None:
+    answer = GroundedAnswer("Yes.", (), (), (0, 8, 16))
+    opened.session.exchanges = [Exchange("So?", (), (), "Yes.", answer, "done"), Exchange("And?")]
+    assert look(opened.session).stage["looked_at"] == [0, 8, 16]
+
+
+def test_a_download_is_told_once_by_its_number(opened: Opened) -> None:
+    path = opened.session.new_path("a b.zip")
+    opened.visit.download = Ready(path, 7)
+    shown = look(opened.session, opened.visit).downloads["file"]
+    assert (shown["name"], shown["nonce"]) == ("a b.zip", 7)
+    assert shown["url"].endswith("/a%20b.zip")

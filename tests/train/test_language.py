@@ -37,8 +37,8 @@ class Holder(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory) -> Language:
-    settings = {
+def settings(tmp_path_factory) -> dict[str, object]:
+    return {
         "cache": str(tmp_path_factory.mktemp("seen")),
         "clips": 4,
         "validation_clips": 4,
@@ -46,6 +46,10 @@ def task(tmp_path_factory) -> Language:
         "dialogues": 2,
         "turns": 3,
     }
+
+
+@pytest.fixture(scope="module")
+def task(settings) -> Language:
     return Language(Holder(), Stage("language", "language", steps=2, settings=settings))
 
 
@@ -147,3 +151,41 @@ def test_validation_gives_fractions_per_family(task):
         metrics = task.validate()
     assert {"easy/exact", "easy/box", "easy/pointer", "score"} <= set(metrics)
     assert all(0 <= v <= 1 for name, v in metrics.items() if name != "score")
+
+
+def test_without_target_features_only_what_is_pointed_at_is_hidden(task, settings):
+    settings = settings | {"target_features": False}
+    blind = Language(Holder(), Stage("blind", "language", steps=2, settings=settings))
+    number = next(n for n in range(50) if len(task.batch(n).pointed_tokens))
+    one, other = task.batch(number), blind.batch(number)
+    assert one.pointed_tokens.any()
+    assert one.pointed_numbers.any()
+    assert other.pointed_tokens.shape == one.pointed_tokens.shape
+    assert not other.pointed_tokens.any()
+    assert not other.pointed_numbers.any()
+    assert other.pointed_tokens.dtype == one.pointed_tokens.dtype
+    for name in ("tokens", "numbers", "ids", "answered", "boxes", "turns", "relevance", "worded"):
+        assert np.array_equal(getattr(one, name), getattr(other, name))
+    loss, _ = blind.loss(other, 0)
+    assert torch.isfinite(loss)
+
+
+def test_one_crop_is_one_view_of_each_thing(task, settings, tmp_path):
+    settings = settings | {"cache": str(tmp_path), "clips": 1, "validation_clips": 2, "crops": 1}
+    single = Language(Holder(), Stage("single", "language", steps=2, settings=settings))
+    encoder = single.model.video_llm.object_encoder
+    assert encoder.config.crops_per_track == 1
+    pixels = torch.rand(8, 3, 48, 64) - 0.5
+    boxes = np.tile(np.array([0.2, 0.2, 0.6, 0.6], np.float32), (1, 8, 1))
+    boxes[0, 3] = [0.1, 0.1, 0.8, 0.8]  # the largest: the only one whose pixels count
+    changed = pixels.clone()
+    changed[torch.arange(8) != 3] = 0.0
+    with torch.inference_mode():
+        assert torch.equal(
+            encoder.encode(pixels, boxes).tokens, encoder.encode(changed, boxes).tokens
+        )
+        several = task.model.video_llm.object_encoder
+        assert not torch.equal(
+            several.encode(pixels, boxes).tokens, several.encode(changed, boxes).tokens
+        )
+        assert torch.isfinite(encoder.encode_pointed(pixels, boxes).tokens).all()

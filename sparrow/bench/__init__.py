@@ -1,0 +1,1 @@
+"""Measuring a model: worlds of known truth -> outcomes, scores, a report."""

@@ -1,0 +1,1 @@
+"""Tracks and answers -> files for people and for other programs, one module per format; `formats` lists them."""

@@ -1,0 +1,67 @@
+// The downloads: a button for each format; when a file is ready, the browser fetches it under its name.
+// Runs with Gradio's element, props, trigger and watch; downloads.py describes the value.
+
+const panel = element.querySelector("details");
+const what = element.querySelector(".what");
+const place = element.querySelector(".offers");
+
+const make = (tag, name, text = "") => {
+  const node = document.createElement(tag);
+  node.className = name;
+  node.textContent = text;
+  return node;
+};
+
+function offer({ id, label, hint, enabled }) {
+  const button = make("button", "offer");
+  button.type = "button";
+  button.id = `get-${id}`;
+  button.disabled = !enabled;
+  button.append(make("b", "", label), make("small", "", hint));
+  button.addEventListener("click", () => trigger("make", { format: id }));
+  return button;
+}
+
+function groups(offers) {
+  const nodes = [];
+  for (const name of new Set(offers.map((one) => one.group))) {
+    const group = make("fieldset", "group");
+    group.append(make("legend", "", name));
+    for (const one of offers) if (one.group === name) group.append(offer(one));
+    nodes.push(group);
+  }
+  return nodes;
+}
+
+let drawn = "";
+let fetched = props.value.file?.nonce ?? null;
+let opened = false;
+
+function fetchFile(file) {
+  const link = make("a", "");
+  link.href = file.url;
+  link.download = file.name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+function draw() {
+  const { offers, ready, found, file } = props.value;
+  const wanted = JSON.stringify(offers);
+  if (wanted !== drawn) place.replaceChildren(...groups(offers));
+  drawn = wanted;
+  panel.hidden = !ready;
+  what.textContent = found ? "" : "Ask or point first: then there is something to take along.";
+  if (found && !opened && matchMedia("(min-width: 900px)").matches) {
+    panel.open = true;
+    opened = true;
+  }
+  if (file && file.nonce !== fetched) {
+    fetched = file.nonce;
+    fetchFile(file);
+  }
+}
+
+watch("value", draw);
+draw();

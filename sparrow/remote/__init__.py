@@ -1,0 +1,1 @@
+"""What goes over the wire between a page and the machine that runs its model: requests one way, events the other."""
