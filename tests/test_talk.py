@@ -17,6 +17,7 @@ from sparrow.talk import Chat
 from sparrow.types import (
     GroundedAnswer,
     History,
+    MaskTrack,
     Progress,
     Prompt,
     TextDelta,

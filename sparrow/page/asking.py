@@ -10,7 +10,6 @@ from dataclasses import replace
 from hashlib import sha256
 
 from sparrow.backend import Backend
-from sparrow.errors import SparrowError
 from sparrow.page import correcting
 from sparrow.page.pointing import prompts_of
 from sparrow.page.visit import Visit
@@ -125,11 +124,8 @@ def answer_question(
                 visit.growing = event
             yield
         yield from _follow_pointed(backend, session, visit, exchange)
-    except SparrowError:
-        exchange.state = "stopped" if session.stop.is_set() else "failed"
-        raise
     finally:
-        if exchange.state == "working":  # the visitor is gone, or the model broke
+        if exchange.state == "working":  # there is no answer: stopped, refused, or the model broke
             exchange.state = "stopped" if session.stop.is_set() else "failed"
         forget_unspoken(session, dropped)
         known = session.history.tracks  # what was pointed at may not have been tracked
