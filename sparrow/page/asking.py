@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from hashlib import sha256
 
 from sparrow.backend import Backend
 from sparrow.page import correcting
 from sparrow.page.pointing import prompts_of
-from sparrow.page.visit import Visit
+from sparrow.page.visit import Visit, key_of
 from sparrow.sessions.record import Exchange, SessionError
 from sparrow.sessions.session import Session
 from sparrow.types import GroundedAnswer, Progress, TextDelta
@@ -142,11 +141,6 @@ def forget_unspoken(session: Session, ids: Collection[int]) -> None:
         session.history = session.history.without(i)
         session.hidden.discard(i)
         session.attached = tuple(a for a in session.attached if a != i)
-
-
-def key_of(session_id: str) -> str:
-    """Name the conversation to the backend, which may be another machine: not by the id that opens it."""
-    return sha256(session_id.encode()).hexdigest()[:32]
 
 
 def _checked(session: Session, question: str) -> str:

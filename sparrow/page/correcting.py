@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from sparrow.backend import Backend
 from sparrow.page.pointing import box_of, video_of
-from sparrow.page.visit import Draft, Visit
+from sparrow.page.visit import Draft, Visit, key_of
 from sparrow.sessions.record import SessionError
 from sparrow.sessions.session import Session
 from sparrow.types import MaskTrack, Progress, Prompt, TracksSoFar
@@ -155,6 +155,7 @@ def _track(
         span=span,
         adapt_seconds=adapt_seconds,
         cancel=session.stop,
+        key=key_of(session.id),
     ):
         if isinstance(event, Progress):
             visit.note(session, event)

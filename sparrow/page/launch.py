@@ -13,7 +13,6 @@ from sparrow.backend import Backend
 from sparrow.errors import SparrowError
 from sparrow.lane import Lane
 from sparrow.page.api import Api, refuse_links
-from sparrow.page.asking import key_of
 from sparrow.page.events import Events
 from sparrow.page.examples import Example, load_examples
 from sparrow.page.layout import build_layout
@@ -21,6 +20,7 @@ from sparrow.page.models import MINI, Models
 from sparrow.page.opening import PAGE_LIMITS
 from sparrow.page.running import MAX_WORKING, Runner
 from sparrow.page.serving import Serving
+from sparrow.page.visit import key_of
 from sparrow.paths import ASSETS, home
 from sparrow.remote_backend import RemoteBackend
 from sparrow.sessions.sessions import Sessions, sweep_regularly

@@ -12,7 +12,7 @@ import numpy as np
 
 from sparrow.backend import Backend
 from sparrow.page.sent import Sent
-from sparrow.page.visit import Draft, Visit
+from sparrow.page.visit import Draft, Visit, key_of
 from sparrow.sessions.record import SessionError
 from sparrow.sessions.session import Session
 from sparrow.types import MaskTrack, Prompt, PromptKind
@@ -112,7 +112,7 @@ def _propose(backend: Backend, session: Session, visit: Visit, draft: Draft) -> 
     video = video_of(session)
     here = [p for p in draft.prompts if p.frame == draft.frame]
     before = session.history.tracks.get(draft.referent_id)
-    preview = backend.preview(video, here, before)
+    preview = backend.preview(video, here, before, key=key_of(session.id))
     visit.draft = replace(draft, preview=preview)
     visit.selected = draft.referent_id
 

@@ -19,8 +19,8 @@ from sparrow.backend import Backend
 from sparrow.errors import SparrowError
 from sparrow.ingest import open_video
 from sparrow.limits import Limits
-from sparrow.page.asking import key_of
 from sparrow.page.opening import PAGE_LIMITS, take_upload
+from sparrow.page.visit import key_of
 from sparrow.remote.events import BEGUN, RoomGoneError, Sender, pack_error
 from sparrow.remote.requests import Request, unpack
 from sparrow.sessions.record import GONE, SessionError

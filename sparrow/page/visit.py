@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -130,3 +131,8 @@ class Visits:
         """Forget a visit: the page was loaded anew."""
         with self._lock:
             self._of.pop(session, None)
+
+
+def key_of(session_id: str) -> str:
+    """Name the conversation to the backend, which may be another machine: not by the id that opens it."""
+    return sha256(session_id.encode()).hexdigest()[:32]

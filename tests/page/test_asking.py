@@ -7,7 +7,7 @@ import pytest
 
 from sparrow.backend import Backend
 from sparrow.page import asking
-from sparrow.page.visit import Draft
+from sparrow.page.visit import Draft, key_of
 from sparrow.sessions.record import Exchange, SessionError
 from sparrow.sessions.sessions import Sessions
 from sparrow.types import GroundedAnswer, Prompt, Referent, colour_of
@@ -172,6 +172,6 @@ def test_an_unanswered_question_is_no_turn(opened: Opened) -> None:
 
 
 def test_the_backend_does_not_learn_the_session_id(opened: Opened) -> None:
-    key = asking.key_of(opened.session.id)
+    key = key_of(opened.session.id)
     assert len(key) == 32
     assert opened.session.id not in key
