@@ -61,6 +61,7 @@ def test_what_is_stored_changes_scores_alone(folder: Path) -> None:
     drawn = [scene.render(frame) for frame in range(4)]
     video = HeldFrames(np.stack([frame.rgb for frame in drawn]))
     target = Target(1, 0, {0: FramePrompt(box=drawn[0].boxes[0])})
+    write(folder, Curves(Curve(), Curve()))
     before = SparrowModel.from_pretrained(folder)
     (plain,) = track(before.pixel_decoder, video, [target])
     write(folder, Curves(Curve(0.5, 0.2), Curve(1.5, -3.0)))
