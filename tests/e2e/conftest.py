@@ -68,7 +68,7 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> str:
     pytest.fail(f"app.py did not answer within {SECONDS_TO_START} s:\n{log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # open, its event loop would be in the way of async tests
 def browser() -> Iterator[Browser]:
     """Start the Chromium of the system, or the one that Playwright brought."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
