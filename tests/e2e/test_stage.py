@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 import gradio as gr
 import numpy as np
@@ -269,8 +270,9 @@ def test_objects(viewer: Viewer, host: StageHost) -> None:
     row.locator(".name").dblclick()
     page.fill(".rename", "<b>blue</b>")
     page.keyboard.press("Enter")
-    host_name = [e for e in (host.wait_for("object", n) for n in range(1, 7)) if e["value"]]
-    assert host_name == [{"action": "rename", "id": 2, "value": "<b>blue</b>"}]
+    told = (host.wait_for("object", n) for n in count(1))
+    named = next(event for event in told if event["value"])
+    assert named == {"action": "rename", "id": 2, "value": "<b>blue</b>"}
     page.wait_for_function(
         "document.querySelector(\"li[data-id='2'] .name\").textContent.includes('<b>')"
     )
