@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 
 import gradio as gr
 import numpy as np
@@ -270,7 +269,7 @@ def test_objects(viewer: Viewer, host: StageHost) -> None:
     row.locator(".name").dblclick()
     page.fill(".rename", "<b>blue</b>")
     page.keyboard.press("Enter")
-    told = (host.wait_for("object", n) for n in count(1))
+    told = (host.wait_for("object", n) for n in range(1, 20))
     named = next(event for event in told if event["value"])
     assert named == {"action": "rename", "id": 2, "value": "<b>blue</b>"}
     page.wait_for_function(
