@@ -45,8 +45,8 @@ MAX_DOCUMENT_BYTES = 2**23
 _CHUNK = 2**20
 _ABOUT, _VIDEO, _SOURCE = "session.json", "video.mp4", "video.json"
 _TRACK = re.compile(r"tracks/([1-9][0-9]{0,3})\.txt")
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError)
-"""What reading raises when the file, not the program, is at fault."""
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError)
+"""What zipfile and our own checks raise about what the file holds."""
 _KNOWN_FLAGS = (
     0x080E  # sizes written behind, deflate's level, names in UTF-8: not encrypted, not patched
 )
@@ -176,6 +176,12 @@ def read_session_file(
         if isinstance(error, _BROKEN):
             raise SessionError(
                 f"{path.name}: expected a session file as Sparrow saves it, but {error}."
+            ) from error
+        if isinstance(
+            error, OSError
+        ):  # missing, unreadable, or no room for its video: not its fault
+            raise SessionError(
+                f"{path.name} cannot be opened: {error.strerror or error}."
             ) from error
         raise
     end_interrupted(record)

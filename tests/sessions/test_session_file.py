@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import zipfile
 from collections.abc import Callable
@@ -30,6 +31,23 @@ def test_a_session_comes_back_equal_with_its_video(
     assert record.video.has_audio
     assert sorted(p.suffix for p in folder.iterdir()) == [".json", ".mp4"]
     assert record.exchanges[0].answer is record.history.turns[1].answer
+
+
+def test_a_full_disk_is_not_the_files_fault(full: Session, folder: Path, tmp_path: Path) -> None:
+    path = write_session_file(tmp_path / "a.sparrow", full)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # no file may grow beyond
+    try:
+        with pytest.raises(SessionError, match=r"^a\.sparrow cannot be opened: File too large"):
+            read_session_file(path, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_missing_file_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SessionError, match=r"^none\.sparrow cannot be opened: No such file"):
+        read_session_file(tmp_path / "none.sparrow", folder)
 
 
 def test_the_same_session_gives_the_same_file(full: Session, tmp_path: Path) -> None:
