@@ -10,6 +10,7 @@ video goes through the same door as an upload.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -46,7 +47,9 @@ _CHUNK = 2**20
 _ABOUT, _VIDEO, _SOURCE = "session.json", "video.mp4", "video.json"
 _TRACK = re.compile(r"tracks/([1-9][0-9]{0,3})\.txt")
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError)
-"""What zipfile and our own checks raise about what the file holds."""
+"""What zipfile and our own checks raise about what the file holds, ..."""
+_NO_FILE = (errno.EINVAL, errno.EISDIR, errno.ENOENT)
+"""... and the system about a part outside of it, or a place that holds no file."""
 _KNOWN_FLAGS = (
     0x080E  # sizes written behind, deflate's level, names in UTF-8: not encrypted, not patched
 )
@@ -173,16 +176,13 @@ def read_session_file(
         if opened is not None:
             opened.path.unlink(missing_ok=True)
             source_path(opened.path).unlink(missing_ok=True)
-        if isinstance(error, _BROKEN):
+        at_fault = isinstance(error, OSError) and error.errno in _NO_FILE
+        if isinstance(error, _BROKEN) or at_fault:
             raise SessionError(
                 f"{path.name}: expected a session file as Sparrow saves it, but {error}."
             ) from error
-        if isinstance(
-            error, OSError
-        ):  # missing, unreadable, or no room for its video: not its fault
-            raise SessionError(
-                f"{path.name} cannot be opened: {error.strerror or error}."
-            ) from error
+        if isinstance(error, OSError):  # no room for its video, say
+            raise SessionError(f"{path.name} cannot be opened: {error.strerror}.") from error
         raise
     end_interrupted(record)
     return record

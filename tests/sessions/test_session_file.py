@@ -45,11 +45,6 @@ def test_a_full_disk_is_not_the_files_fault(full: Session, folder: Path, tmp_pat
     assert list(folder.iterdir()) == []
 
 
-def test_a_missing_file_is_named(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(SessionError, match=r"^none\.sparrow cannot be opened: No such file"):
-        read_session_file(tmp_path / "none.sparrow", folder)
-
-
 def test_the_same_session_gives_the_same_file(full: Session, tmp_path: Path) -> None:
     one, two = (write_session_file(tmp_path / f"{i}.sparrow", full) for i in (1, 2))
     assert one.read_bytes() == two.read_bytes()
