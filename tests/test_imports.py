@@ -14,7 +14,19 @@ PACKAGE = Path(__file__).parent.parent / "sparrow"
 
 # Lowest layer first; a module imports only from its own layer and those below it.
 LAYERS = (
-    {"errors", "masks", "types", "boxes", "paths", "work", "limits", "rle", "looks", "confidence"},
+    {
+        "whole",
+        "errors",
+        "masks",
+        "types",
+        "boxes",
+        "paths",
+        "work",
+        "limits",
+        "rle",
+        "looks",
+        "confidence",
+    },
     {"video", "ingest", "probe", "mp4", "sound", "upright", "overlay", "metrics", "world"}
     | {"dreams", "outline", "retouch", "prompts", "planes", "labels"},
     {"model"},

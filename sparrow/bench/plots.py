@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from sparrow.bench.calibration import Reliability
 from sparrow.bench.report import Report
+from sparrow.whole import whole
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +45,8 @@ def write_plots(report: Report, path: Path, runs: Path | None = None) -> list[Pa
     files = []
     for name, figure in figures.items():
         target = path.with_suffix(f".{name}.png")
-        part = target.with_name(target.name + ".part")
-        figure.savefig(part, format="png", dpi=_DPI)
-        part.replace(target)
+        with whole(target) as part:
+            figure.savefig(part, format="png", dpi=_DPI)
         files.append(target)
     return files
 

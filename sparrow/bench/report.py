@@ -12,6 +12,7 @@ from sparrow.bench.calibration import Reliability
 from sparrow.bench.goals import Goal, goals
 from sparrow.bench.outcome import World
 from sparrow.bench.scores import Pointing, Proposing, Scores, reliability
+from sparrow.whole import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,7 @@ def write_report(report: Report, path: Path, plots: Sequence[Path] = ()) -> None
     text = json.dumps(dataclasses.asdict(report), indent=1) + "\n"
     tables = markdown(report) + "\n" + shown
     for target, content in ((path, text), (path.with_suffix(".md"), tables)):
-        part = target.with_name(target.name + ".part")
-        part.write_text(content, encoding="utf-8")
-        part.replace(target)
+        write_text(target, content)
 
 
 def markdown(report: Report) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sparrow import rle as runs
-from sparrow.export.files import whole
 from sparrow.export.shown import Shown
+from sparrow.whole import whole
 from sparrow.work import Work
 
 STEP = "writing COCO"

@@ -18,8 +18,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image
 
-from sparrow.export.files import add, archive, whole
+from sparrow.export.files import add, archive
 from sparrow.export.shown import Shown
+from sparrow.whole import whole
 from sparrow.work import Work
 
 if TYPE_CHECKING:

@@ -1,11 +1,8 @@
-"""Files that are there only when whole, JSON that is strict, archives that are the same for the same content."""
+"""JSON that is strict, archives that are the same for the same content; both there only when whole."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,23 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sparrow.errors import SparrowError
+from sparrow.whole import whole, write_text
 
 
 class ExportError(SparrowError):
     """A file that cannot be written as asked, or cannot be read."""
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Lend a place to write to; the file moves to `path` at the end, or vanishes if anything went wrong."""
-    folder = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}.part")
-    folder.mkdir()
-    part = folder / path.name  # writers may go by the ending
-    try:
-        yield part
-        os.replace(part, path)  # noqa: PTH105 - says atomic more plainly
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -54,8 +39,7 @@ def write_json(path: Path, content: object) -> Path:
     Raises:
         ValueError: the content holds what JSON has no word for.
     """
-    with whole(path) as part:
-        part.write_text(json.dumps(content, allow_nan=False, ensure_ascii=False), encoding="utf-8")
+    write_text(path, json.dumps(content, allow_nan=False, ensure_ascii=False))
     return path
 
 

@@ -16,10 +16,11 @@ import numpy as np
 from av.error import BlockingIOError as NotYet
 from av.error import EOFError as NoMore
 
-from sparrow.export.files import ExportError, whole
+from sparrow.export.files import ExportError
 from sparrow.export.shown import Shown
 from sparrow.overlay import Painter
 from sparrow.planes import Plane
+from sparrow.whole import whole
 from sparrow.work import Work
 
 MAX_FPS = 12.5

@@ -58,6 +58,7 @@ import gradio as gr
 from sparrow.looks import Look, measures, pattern_of
 from sparrow.types import PALETTE, MaskTrack, Prompt, colour_of
 from sparrow.video import Video
+from sparrow.whole import write_text
 
 _FOLDER = Path(__file__).parent / "static" / "stage"
 
@@ -172,9 +173,7 @@ def write_masks(track: MaskTrack, path: Path) -> None:
         "rles": [None if rle is None else rle.decode("ascii") for rle in track.rles],
         "scores": [round(float(score), 3) for score in track.scores],
     }
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(masks, separators=(",", ":")), encoding="ascii")
-    part.replace(path)
+    write_text(path, json.dumps(masks, separators=(",", ":")))
 
 
 def file_url(path: Path) -> str:

@@ -11,12 +11,10 @@ video goes through the same door as an upload.
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
 import stat
 import threading
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -31,6 +29,7 @@ from sparrow.sessions.record import Record, SessionError, end_interrupted
 from sparrow.sessions.track_text import check_masks, from_text, to_text
 from sparrow.types import MaskTrack
 from sparrow.video import Video, load_video, source_path, write_source
+from sparrow.whole import whole
 from sparrow.work import ProgressSink, Work
 
 SUFFIX = ".sparrow"
@@ -88,7 +87,6 @@ def write_session_file(
         Cancelled: `cancel` was set.
     """
     path, work = Path(path), Work(progress, cancel)
-    part = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}.part")
     names: dict[int, str] = {}
     tracks: list[MaskTrack] = []
 
@@ -99,7 +97,7 @@ def write_session_file(
         return names[id(track)]
 
     try:
-        with zipfile.ZipFile(part, "w", allowZip64=False) as archive:
+        with whole(path) as part, zipfile.ZipFile(part, "w", allowZip64=False) as archive:
             documents = to_documents(record, key)
             about = checked.entries(documents["about"], "about")
             documents["about"] = {**about, "model": _without_folder(record.model)}
@@ -118,11 +116,8 @@ def write_session_file(
                 _put(archive, f"tracks/{names[id(track)]}.txt", text)
             if with_video and record.video is not None:
                 _put_video(archive, record.video, work)
-        os.replace(part, path)  # noqa: PTH105 - says atomic more plainly
     except (ValueError, zipfile.LargeZipFile) as error:
         raise SessionError(f"{path.name} cannot be written: {error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

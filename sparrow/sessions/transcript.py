@@ -5,9 +5,7 @@ Words of users, models and files show literally in any Markdown viewer, and stay
 
 from __future__ import annotations
 
-import os
 import re
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 from sparrow.sessions.record import Exchange, Record
 from sparrow.types import GroundedAnswer, MaskTrack, Prompt, Referent
 from sparrow.video import Video
+from sparrow.whole import write_text
 
 _ENDINGS = {
     "working": "Not finished yet.",
@@ -51,12 +50,7 @@ def transcript(record: Record) -> str:
 def write_transcript(path: str | Path, record: Record) -> Path:
     """Write the conversation to a file, there only when whole."""
     path = Path(path)
-    part = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}.part")
-    try:
-        part.write_text(transcript(record), encoding="utf-8")
-        os.replace(part, path)  # noqa: PTH105 - says atomic more plainly
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(path, transcript(record))
     return path
 
 

@@ -6,8 +6,6 @@ The annotation holds masks, boxes, visibility and dialogues: all that a data set
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -20,6 +18,7 @@ import numpy as np
 from sparrow.errors import SparrowError
 from sparrow.mp4 import Colour, Mp4File
 from sparrow.types import MaskTrack, TrackBuilder
+from sparrow.whole import write_text
 from sparrow.world.dialogue import dialogue
 from sparrow.world.facts import Facts
 from sparrow.world.phrasing import QA, Phrase
@@ -124,7 +123,7 @@ def write_clip(
     annotation = Annotation(
         scene.seed, scene.difficulty, size, scene.fps, scene.num_frames, things, talks
     )
-    _write_text(folder / ANNOTATION, json.dumps(_to_json(annotation), indent=1) + "\n")
+    write_text(folder / ANNOTATION, json.dumps(_to_json(annotation), indent=1) + "\n")
     return annotation
 
 
@@ -228,12 +227,3 @@ def _turn_from_json(row: dict[str, Any]) -> QA:
         tuple(int(thing) for thing in row["targets"]),
         tuple(int(thing) for thing in row["pointed"]),
     )
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}-{uuid.uuid4().hex[:12]}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)  # noqa: PTH105 - says atomic more plainly
-    finally:
-        part.unlink(missing_ok=True)
