@@ -10,7 +10,6 @@ import pytest
 
 from sparrow.backend import Backend, answer_of
 from sparrow.errors import PromptError
-from sparrow.ingest import open_video
 from sparrow.local_backend import LocalBackend
 from sparrow.masks import iou
 from sparrow.pipeline import Sparrow
@@ -25,9 +24,9 @@ from sparrow.types import (
     TracksSoFar,
 )
 from sparrow.video import Video
-from sparrow.world.clip import write_clip
 from sparrow.world.picture import load_atlas
 from sparrow.world.scene import Scene
+from tests.made_clips import video_of
 from tests.served import SEED, Server, converse, questions, same_history, steps
 
 
@@ -38,9 +37,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module")
 def video(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Video:
-    folder = tmp_path_factory.mktemp("clip")
-    write_clip(scene, folder)
-    return open_video(folder / "clip.mp4", workdir=folder / "opened")
+    return video_of(scene, tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,14 @@ import pytest
 
 from sparrow.backend import Backend, answer_of
 from sparrow.errors import Busy, PromptError
-from sparrow.ingest import open_video
 from sparrow.lane import Lane
 from sparrow.local_backend import LocalBackend
 from sparrow.pipeline import Sparrow
 from sparrow.types import GroundedAnswer, History, Progress, Prompt, TracksSoFar
 from sparrow.video import Video
-from sparrow.world.clip import write_clip
 from sparrow.world.picture import load_atlas
 from sparrow.world.scene import Scene
+from tests.made_clips import video_of
 
 SEED = 8_100_009  # of the test split
 COUNT = "How many things are there?"
@@ -36,9 +35,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module")
 def video(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Video:
-    folder = tmp_path_factory.mktemp("clip")
-    write_clip(scene, folder)
-    return open_video(folder / "clip.mp4", workdir=folder / "opened")
+    return video_of(scene, tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture
@@ -81,8 +78,7 @@ def test_a_key_that_is_used_for_another_video_reads_that(
     backend: LocalBackend, video: Video, scene: Scene, tmp_path: Path
 ) -> None:
     answer_of(backend.ask("a", video, History(), COUNT))
-    write_clip(scene, tmp_path)
-    other = open_video(tmp_path / "clip.mp4", workdir=tmp_path / "opened")
+    other = video_of(scene, tmp_path)
     assert "read" in steps(list(backend.ask("a", other, History(), COUNT)))
 
 

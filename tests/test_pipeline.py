@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from sparrow.errors import ModelError, PromptError
-from sparrow.ingest import open_video
 from sparrow.masks import iou
 from sparrow.pipeline import Sparrow
 from sparrow.types import GroundedAnswer, MaskTrack, Progress, Prompt, TextDelta, colour_of
 from sparrow.video import Video
-from sparrow.world.clip import write_clip
 from sparrow.world.picture import load_atlas
 from sparrow.world.scene import Scene
+from tests.made_clips import video_of
 
 SEED = 8_100_011  # of the test split
 
@@ -33,9 +32,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module")
 def video(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Video:
-    folder = tmp_path_factory.mktemp("clip")
-    write_clip(scene, folder)
-    return open_video(folder / "clip.mp4", workdir=folder / "opened")
+    return video_of(scene, tmp_path_factory.mktemp("clip"))
 
 
 def absent_noun(scene: Scene) -> str:
@@ -253,8 +250,7 @@ def test_unusable_questions_are_refused(
 
 def test_a_video_of_one_frame(sparrow: Sparrow, tmp_path: Path) -> None:
     scene = Scene.sample(SEED, difficulty="easy", atlas=load_atlas(), num_frames=1)
-    write_clip(scene, tmp_path)
-    video = open_video(tmp_path / "clip.mp4", workdir=tmp_path / "opened")
+    video = video_of(scene, tmp_path)
     answer = sparrow.chat(video).ask("How many things are there?")
     assert answer.frames == (0,)
     box = scene.render(0).boxes[0]

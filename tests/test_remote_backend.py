@@ -13,7 +13,6 @@ from gradio_client import Client, handle_file
 
 from sparrow.backend import answer_of
 from sparrow.errors import BackendError, Busy, VideoError
-from sparrow.ingest import open_video
 from sparrow.lane import Lane
 from sparrow.limits import Limits
 from sparrow.local_backend import LocalBackend
@@ -23,9 +22,9 @@ from sparrow.remote_backend import RemoteBackend
 from sparrow.sessions.sessions import Sessions
 from sparrow.types import History
 from sparrow.video import Video
-from sparrow.world.clip import write_clip
 from sparrow.world.picture import load_atlas
 from sparrow.world.scene import Scene
+from tests.made_clips import video_of
 from tests.served import SEED, Server, converse, questions
 
 
@@ -36,9 +35,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module")
 def video(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Video:
-    folder = tmp_path_factory.mktemp("clip")
-    write_clip(scene, folder)
-    return open_video(folder / "clip.mp4", workdir=folder / "opened")
+    return video_of(scene, tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from sparrow.errors import PromptError, StaleError
-from sparrow.ingest import open_video
 from sparrow.pipeline import Sparrow
 from sparrow.talk import Chat
 from sparrow.types import (
@@ -26,10 +25,10 @@ from sparrow.types import (
     colour_of,
 )
 from sparrow.video import Video
-from sparrow.world.clip import write_clip
 from sparrow.world.picture import load_atlas
 from sparrow.world.scene import Scene
 from tests.histories import answers, from_disk, same
+from tests.made_clips import video_of
 
 SEED = 8_100_009  # of the test split; all its things are found
 
@@ -46,9 +45,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module")
 def video(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Video:
-    folder = tmp_path_factory.mktemp("clip")
-    write_clip(scene, folder)
-    return open_video(folder / "clip.mp4", workdir=folder / "opened")
+    return video_of(scene, tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
@@ -388,8 +385,7 @@ def test_a_thing_seen_only_between_the_sampled_frames_can_be_pointed_at(
 
 def test_a_video_of_one_frame_is_recalled(sparrow: Sparrow, tmp_path: Path) -> None:
     scene = Scene.sample(SEED, difficulty="easy", atlas=load_atlas(), num_frames=1)
-    write_clip(scene, tmp_path)
-    video = open_video(tmp_path / "clip.mp4", workdir=tmp_path / "opened")
+    video = video_of(scene, tmp_path)
     chat = sparrow.chat(video)
     chat.ask("How many things are there?")
     again = sparrow.chat(video, from_disk(chat.history))
