@@ -12,7 +12,8 @@ Gradio 6.31 breaks a prop whose name stands in quotes anywhere in the script.) N
     objects   [{id, name, colour, pattern, shown, confidence (0..1, null unknown), complete,
               masks: {url, version}}], drawn in this order
     looked_at [frame ...]
-    prompts   [{object, frame, kind: point+ | point- | box, at: 2 or 4 numbers 0..1}], masks are left out
+    prompts   [{object, frame, kind: point+ | point- | box, at: 2 or 4 numbers 0..1,
+              applied (the track follows it)}], masks are left out
     span      [start, stop) frames: what is played, tracked again (direction "span") and exported
     preview   null | {object, frame, rle, colour, pattern, name}: the mask that prompts would give
     selected  id | null: also an id without an object yet: what is being pointed out anew
@@ -122,6 +123,7 @@ def stage_value(
     objects: Sequence[StageObject] = (),
     looked_at: Sequence[int] = (),
     prompts: Sequence[Prompt] = (),
+    drafted: Sequence[Prompt] = (),
     span: tuple[int, int] | None = None,
     preview: tuple[int, MaskTrack] | None = None,
     selected: int | None = None,
@@ -137,7 +139,8 @@ def stage_value(
         notice: what is said on the empty stage instead of the invitation.
         objects: in the order in which they are drawn, later ones above.
         looked_at: the frames that the model saw.
-        prompts: the user's, in pixels; masks among them are not shown.
+        prompts: those that the tracks follow, in pixels; masks among them are not shown.
+        drafted: those that they do not follow yet.
         span: first frame and the one after the last, None for all.
         preview: a frame, and the track whose mask there is what the prompts would give.
         selected: the id of the object that is corrected, or of a new one that is being pointed out.
@@ -151,7 +154,12 @@ def stage_value(
         "notice": notice,
         "objects": [_object(thing) for thing in objects],
         "looked_at": [int(frame) for frame in looked_at],
-        "prompts": [] if video is None else _prompts(prompts, video.size_hw),
+        "prompts": []
+        if video is None
+        else [
+            *_prompts(prompts, video.size_hw, applied=True),
+            *_prompts(drafted, video.size_hw, applied=False),
+        ],
         "span": [0, 0] if video is None else list(span or (0, video.num_frames)),
         "preview": None if preview is None else _preview(*preview, objects),
         "selected": selected,
@@ -219,7 +227,9 @@ def _object(thing: StageObject) -> dict[str, object]:
     }
 
 
-def _prompts(prompts: Sequence[Prompt], size_hw: tuple[int, int]) -> list[dict[str, object]]:
+def _prompts(
+    prompts: Sequence[Prompt], size_hw: tuple[int, int], *, applied: bool
+) -> list[dict[str, object]]:
     height, width = size_hw
     return [
         {
@@ -230,6 +240,7 @@ def _prompts(prompts: Sequence[Prompt], size_hw: tuple[int, int]) -> list[dict[s
                 float(value) / (height if axis % 2 else width)
                 for axis, value in enumerate(prompt.coordinates)
             ],
+            "applied": applied,
         }
         for prompt in prompts
         if prompt.kind != "mask"

@@ -144,7 +144,6 @@ def _stage(session: Session, visit: Visit, scene: Scene, *, learns: bool) -> dic
             )
         )
     visit.masks.keep_only(session, set(scene.tracks))
-    drafted = () if draft is None else draft.prompts
     preview = None
     if draft is not None and draft.preview is not None:
         preview = (draft.frame, draft.preview)
@@ -153,7 +152,8 @@ def _stage(session: Session, visit: Visit, scene: Scene, *, learns: bool) -> dic
         notice=_stage_notice(session),
         objects=things,
         looked_at=answers[-1].frames if answers else (),
-        prompts=(*session.prompts, *drafted),
+        prompts=session.prompts,
+        drafted=() if draft is None else draft.prompts,
         span=session.span,
         preview=preview,
         selected=visit.selected,

@@ -66,7 +66,7 @@ class StageHost:
             notice=self.notice,
             objects=self.objects,
             looked_at=self.looked_at,
-            prompts=self.prompts,
+            drafted=self.prompts,
             span=self.span,
             preview=self.preview,
             selected=self.selected,

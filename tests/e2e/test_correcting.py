@@ -75,6 +75,7 @@ def test_a_negative_click_changes_its_frame_and_later_ones(come: Come, tmp_path:
     rows, columns = visitor.mask(1, SIZE_HW).nonzero()
     x, y = float(columns.max() - 3) / 320, float(rows[columns.argmax()]) / 240
     visitor.point("point-", x, y)
+    assert "1 mark" in visitor.page.inner_text("#stage .apply")  # the box before is applied
     visitor.apply("forward")
     after = tracks(visitor, tmp_path)[1]
     assert after.rles[:20] == before.rles[:20]

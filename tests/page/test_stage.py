@@ -83,9 +83,10 @@ def test_prompts_are_told_in_shares_of_the_picture() -> None:
         Prompt(1, 3, "box", np.array([0, 5, 40, 20], np.float32)),
         Prompt(1, 3, "mask", np.ones((20, 40), dtype=bool)),
     ]
-    assert stage_value(video(), prompts=prompts)["prompts"] == [
-        {"object": 1, "frame": 2, "kind": "point+", "at": [0.25, 0.25]},
-        {"object": 1, "frame": 3, "kind": "box", "at": [0, 0.25, 1, 1]},
+    value = stage_value(video(), prompts=prompts[1:], drafted=prompts[:1])
+    assert value["prompts"] == [
+        {"object": 1, "frame": 3, "kind": "box", "at": [0, 0.25, 1, 1], "applied": True},
+        {"object": 1, "frame": 2, "kind": "point+", "at": [0.25, 0.25], "applied": False},
     ]
 
 

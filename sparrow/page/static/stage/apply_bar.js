@@ -47,7 +47,7 @@ function makeApplyBar(stage) {
     const id = preview?.object ?? selected;
     const known = stage.find(id);
     const seen = known ?? preview;
-    const count = prompts.filter(({ object }) => object === id).length;
+    const count = prompts.filter(({ object, applied }) => object === id && !applied).length;
     words.replaceChildren(
       seen ? swatch(seen.colour, seen.pattern) : "",
       make("b", {}, known ? known.name : "New thing"),

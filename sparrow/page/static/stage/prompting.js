@@ -21,7 +21,7 @@ function addPrompting(stage, send) {
     if (!stage.mayPoint()) return stage.hint(NOT_NOW);
     stage.hold(frame);
     const rounded = at.map((share) => Math.round(share * 1e5) / 1e5);
-    state.prompts = [...state.prompts, { object: state.selected, frame, kind, at: rounded }];
+    state.prompts = [...state.prompts, { object: state.selected, frame, kind, at: rounded, applied: false }];
     send("pointed", { frame, kind, at: rounded, object: state.selected });
     stage.hint("");
     stage.changed();
