@@ -358,3 +358,23 @@ def test_without_a_video_and_while_busy(viewer: Viewer, host: StageHost, video: 
     page.get_by_text("Nothing found yet.").wait_for()
     viewer.go(3)
     assert host.events == []
+
+
+def test_an_open_menu_follows_the_work(viewer: Viewer, host: StageHost) -> None:
+    page = viewer.page
+
+    def set_busy(busy: bool) -> None:
+        host.can = Can(busy=busy)
+        page.evaluate("document.querySelector('#again').click()")  # leaves the menu open
+
+    set_busy(True)
+    page.wait_for_selector("[data-tool=box]:disabled")
+    viewer.button("More about red square").click()
+    delete = page.get_by_role("menuitem", name="Delete")
+    assert delete.is_disabled()
+    set_busy(False)
+    page.wait_for_selector("[data-tool=box]:enabled")
+    assert delete.is_enabled()
+    set_busy(True)
+    page.wait_for_selector("[data-tool=box]:disabled")
+    assert delete.is_disabled()

@@ -18,7 +18,10 @@ function makeObjectRow(stage, id) {
   const solo = iconButton("solo", "Show only this one", "S", () => stage.act("solo", id));
   const more = iconButton("more", "More", "", () => openMenu(), opens("menu"));
   for (const button of [eye, solo, more]) button.classList.add("small");
-  const openMenu = () => openPopover(stage.root, more, makeObjectMenu(stage, id, rename));
+  const openMenu = () => {
+    const menu = makeObjectMenu(stage, id, rename);
+    openPopover(stage.root, more, menu.element, menu.update);
+  };
   const head = make("div", { class: "head" }, colour, name, sure, eye, solo, more);
   const canvas = make("canvas", { "aria-hidden": "true" });
   const lane = make("div", { class: "lane" }, canvas);
@@ -96,10 +99,10 @@ function editText(element, before, accept) {
 
 function makeObjectMenu(stage, id, rename) {
   const { can, learn_seconds: seconds } = stage.state;
-  const off = { disabled: can.busy, role: "menuitem" };
+  const item = { role: "menuitem" };
   const act = (action) => () => stage.act(action, id);
   const learning = `Learn this object · ${Math.max(1, Math.round(seconds))} s`;
-  const remove = make("button", { type: "button", class: "item danger", ...off }, "Delete");
+  const remove = make("button", { type: "button", class: "item danger", ...item }, "Delete");
   remove.append(make("kbd", {}, "Del"));
   remove.addEventListener("click", () => {
     if (remove.dataset.asked) {
@@ -109,14 +112,19 @@ function makeObjectMenu(stage, id, rename) {
     remove.dataset.asked = "yes";
     remove.textContent = "Delete it, for good";
   });
-  return make(
+  const element = make(
     "div",
     { class: "menu", role: "menu" },
-    menuItem("Rename", "F2", rename, off),
-    menuItem("Track again", "R", act("retrack"), off),
-    can.learn ? menuItem(learning, "", act("learn"), off) : null,
+    menuItem("Rename", "F2", rename, item),
+    menuItem("Track again", "R", act("retrack"), item),
+    can.learn ? menuItem(learning, "", act("learn"), item) : null,
     remove,
   );
+  const update = () => {
+    for (const button of element.children) button.disabled = stage.state.can.busy;
+  };
+  update();
+  return { element, update };
 }
 
 function makePalette(stage, id) {

@@ -1,13 +1,13 @@
 // One panel at a time, beside the button that opened it; closes by Escape, a press elsewhere, or its button.
 
-const openPanel = { close: null, anchor: null };
+const openPanel = { close: null, anchor: null, update: null };
 
 function closePopover() {
   openPanel.close?.();
 }
 
-/** Show `panel` at `anchor` inside `root`; give a function that closes it. */
-function openPopover(root, anchor, panel) {
+/** Show `panel` at `anchor` inside `root`; `update` is called whenever the stage has changed. */
+function openPopover(root, anchor, panel, update = null) {
   const again = openPanel.anchor === anchor;
   closePopover();
   if (again) return;
@@ -18,9 +18,9 @@ function openPopover(root, anchor, panel) {
     panel.remove();
     anchor.setAttribute("aria-expanded", "false");
     if (inside) anchor.focus({ preventScroll: true });
-    Object.assign(openPanel, { close: null, anchor: null });
+    Object.assign(openPanel, { close: null, anchor: null, update: null });
   };
-  Object.assign(openPanel, { close, anchor });
+  Object.assign(openPanel, { close, anchor, update });
   panel.classList.add("popover");
   anchor.setAttribute("aria-expanded", "true");
   root.append(panel);

@@ -107,6 +107,7 @@ function addUpdates(stage, { screen, viewport, deck, empty, cover }, scene, mark
     screen.style.setProperty("--shape", state.video.width / state.video.height);
     viewport.classList.toggle("busy", state.can.busy);
     for (const part of [toolbar, transport, timeline, stage.applyBar]) part.update();
+    openPanel.update?.();
     scene.redraw();
   };
 
