@@ -148,6 +148,22 @@ class Visitor:
             )
         self.page.mouse.up()
 
+    def touch(self, x: float, y: float, to: tuple[float, float] | None = None) -> None:
+        """Tap on the picture with one finger, or drag it; places as shares of its width and height."""
+        picture = self.page.locator("#stage canvas.picture")
+        picture.scroll_into_view_if_needed()
+        at = picture.bounding_box()
+        assert at is not None
+        path = [np.array([x, y])]
+        if to is not None:
+            path += [path[0] + (np.array(to) - path[0]) * step / 6 for step in range(1, 7)]
+        finger = self._context.new_cdp_session(self.page)
+        for kind, (right, down) in zip(["touchStart"] + ["touchMove"] * 6, path, strict=False):
+            place = {"x": at["x"] + right * at["width"], "y": at["y"] + down * at["height"]}
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [place]})
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        finger.detach()
+
     def point(self, kind: str, x: float, y: float, to: tuple[float, float] | None = None) -> None:
         """Point at something and wait for the mask that it gives."""
         before = self.page.locator("#stage .prompts .prompt").count()
