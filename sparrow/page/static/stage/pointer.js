@@ -56,6 +56,12 @@ function attachPointer(stage, screen, canvas, marks) {
     else stage.point(event.altKey ? otherSign(stage.tool) : stage.tool, at, frame);
   });
 
+  // No gesture of the browser comes of it: it would swallow a tap that follows soon.
+  const keep = (event) => {
+    const drawing = start && stage.tool === "box" && event.touches.length === 1;
+    if (drawing && event.cancelable) event.preventDefault();
+  };
+  screen.addEventListener("touchmove", keep, { passive: false });
   screen.addEventListener("pointercancel", end);
   screen.addEventListener("pointerleave", () => stage.hover(null));
   screen.addEventListener("dragstart", (event) => event.preventDefault());
