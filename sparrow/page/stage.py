@@ -69,7 +69,7 @@ _SCRIPTS = (  # in this order they are one script: the last one starts what the 
     "marks.js", "pointer.js", "cross.js", "playing.js", "choosing.js", "prompting.js",
     "look_panel.js", "toolbar.js", "apply_bar.js", "transport.js",
     "lanes.js", "object_row.js", "objects.js", "trim.js", "ruler.js", "timeline.js",
-    "keys.js", "links.js", "stage.js",
+    "keys.js", "links.js", "sticking.js", "stage.js",
 )  # fmt: skip
 _STYLES = ("stage.css", "picture.css", "timeline.css", "panels.css")
 

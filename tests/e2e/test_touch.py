@@ -33,8 +33,9 @@ def test_a_finger_draws_a_box_taps_and_scrolls(come: Come) -> None:
     page.tap("[data-tool='point+']")
     visitor.touch(0.3, 0.5)
     page.wait_for_selector("#stage .apply:has-text('2 marks')")
+    page.evaluate("addEventListener('scrollend', () => (window.still = true), {once: true})")
     visitor.touch(0.5, 0.8, to=(0.5, 0.1))
-    page.wait_for_function("scrollY > 50")
+    page.wait_for_function("window.still && scrollY > 50")
     assert marks.count() == 2
 
     page.tap("#stage .apply .primary")
@@ -44,3 +45,39 @@ def test_a_finger_draws_a_box_taps_and_scrolls(come: Come) -> None:
     assert page.locator("#stage li.object.selected").count() == 1
     visitor.touch(0.95, 0.95)  # elsewhere, it plays
     page.wait_for_function("!document.querySelector('#stage video').paused")
+
+
+STAGE_AND_TALK = """() => {
+  const [stage, talk] = ["#stage", "#talk"].map((one) => document.querySelector(one).getBoundingClientRect());
+  return [stage.top / innerHeight, stage.bottom / innerHeight, talk.top + scrollY];
+}"""
+ON_TOP = """(name) => {
+  const { left, top, width, height } = document.querySelector(name).getBoundingClientRect();
+  return document.elementFromPoint(left + width / 2, top + height / 2)?.closest(name) !== null;
+}"""
+
+
+def test_the_stage_stays_in_sight_while_the_talk_is_scrolled(come: Come) -> None:
+    visitor = come("?example=sloth", width=390)
+    page = visitor.page
+    visitor.answers("Segment the magnet and the joystick.", 1)
+    visitor.answers("What is it doing?", 2)
+    talk_at = []
+    for share in (0, 0.3, 0.6, 1):
+        page.evaluate("s => scrollTo(0, s * document.documentElement.scrollHeight)", share)
+        page.wait_for_function("scrollY > 100" if share else "scrollY === 0")
+        page.wait_for_timeout(100)  # it folds when the window tells that it has scrolled
+        top, bottom, talk = page.evaluate(STAGE_AND_TALK)
+        talk_at.append(talk)
+        if share:
+            assert -0.01 < top < 0.01
+    assert bottom <= 0.45
+    assert max(talk_at) - min(talk_at) <= 1  # folding moves nothing
+    for name in ("#send", "#question", "[data-tool=box]", "#stage .transport .play", "#delete"):
+        assert page.evaluate(ON_TOP, name)
+    page.tap("[data-tool=box]")
+    visitor.touch(0.4, 0.6, to=(0.62, 0.95))
+    page.wait_for_selector("#stage .apply:has-text('1 mark')")
+    assert page.evaluate(ON_TOP, "#stage .apply .primary")
+    page.tap("#stage .toolbar .wide")  # a panel is longer than the folded stage
+    assert page.evaluate(ON_TOP, "#stage .looks input[type=checkbox]")

@@ -22,6 +22,7 @@ function buildStage(root, send, signal) {
   stage.cancelPointing = () => stage.hideCross() || pointer.cancel();
   addVoice(stage, places);
   addUpdates(stage, places, scene, marks);
+  attachSticking(stage, places.viewport, signal);
   document.addEventListener("fullscreenchange", () => stage.changed(), { signal });
   return stage;
 }
