@@ -5,6 +5,7 @@ Its value is the JSON of `downloads_value`; back comes the event `make` {format}
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -28,7 +29,13 @@ def downloads() -> gr.HTML:
 
 
 def downloads_value(
-    *, ready: bool = False, found: bool = False, busy: bool = False, file: Ready | None = None
+    *,
+    ready: bool = False,
+    found: bool = False,
+    busy: bool = False,
+    file: Ready | None = None,
+    blurs: bool = False,
+    may_show: Sequence[dict[str, object]] = (),
 ) -> dict[str, object]:
     """Describe the panel as JSON.
 
@@ -37,6 +44,8 @@ def downloads_value(
         found: there is an object in it.
         busy: work goes on; nothing can be made.
         file: what the browser is to download, once for each nonce.
+        blurs: the look hides the things; the panel says how far that can be relied on.
+        may_show: where it may fail, see `blurring.may_show`.
     """
     return {
         "offers": [
@@ -51,6 +60,8 @@ def downloads_value(
         ],
         "ready": ready,
         "found": found,
+        "blurs": blurs and found,
+        "may_show": list(may_show),
         "file": None
         if file is None
         else {"url": file_url(file.path), "name": file.path.name, "nonce": file.nonce},

@@ -74,6 +74,10 @@ _SCRIPTS = (  # in this order they are one script: the last one starts what the 
 _STYLES = ("stage.css", "picture.css", "timeline.css", "panels.css")
 
 
+UNSURE = 0.5
+"""A tracker's score below which a frame is told, and drawn, as unsure."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StageObject:
     """A thing in the video, as the user sees it: under the user's name and colour."""
@@ -190,10 +194,9 @@ def file_url(path: Path) -> str:
 
 
 def _script() -> str:
-    constants = (
-        f"const MEASURES = {json.dumps(measures())};\nconst PALETTE = {json.dumps(PALETTE)};"
-    )
-    return f'"use strict";\n{constants}\n{_text(_SCRIPTS)}'
+    constants = {"MEASURES": measures(), "PALETTE": PALETTE, "UNSURE": UNSURE}
+    lines = [f"const {name} = {json.dumps(value)};" for name, value in constants.items()]
+    return "\n".join(['"use strict";', *lines, _text(_SCRIPTS)])
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sparrow.page import correcting
+from sparrow.page.blurring import may_show
 from sparrow.page.chat import Chip, chat_value
 from sparrow.page.downloads import downloads_value
 from sparrow.page.header import card_html
@@ -70,6 +71,8 @@ def view(
             found=bool(session.history.tracks),
             busy=session.busy,
             file=visit.download,
+            blurs=session.look.mode == "blur-object",
+            may_show=_may_show(session, scene),
         ),
         model=model,
         ready=session.video is not None,
@@ -169,6 +172,18 @@ def _stage(session: Session, visit: Visit, scene: Scene, *, learns: bool) -> dic
         ),
         learn_seconds=correcting.LEARN_SECONDS,
     )
+
+
+def _may_show(session: Session, scene: Scene) -> list[dict[str, object]]:
+    """Say where the things that the look blurs may show."""
+    if session.video is None or session.look.mode != "blur-object":
+        return []
+    told = (
+        may_show(scene.tracks[i], scene.name(i), session.video, session.span)
+        for i in sorted(scene.tracks)
+        if i not in session.hidden
+    )
+    return [one for one in told if one is not None]
 
 
 def _stage_notice(session: Session) -> str:

@@ -16,7 +16,7 @@
       panel.scrollIntoView({ block: "nearest", behavior: "smooth" });
       panel.querySelector("button")?.focus({ preventScroll: true });
     }
-    if (event.target.closest("#chat :is(mark.ref, a.moment)")) {
+    if (event.target.closest("#chat mark.ref, a.moment")) {
       document.querySelector("#stage .screen")?.scrollIntoView({ block: "nearest", behavior: "smooth" });
     }
   });

@@ -4,6 +4,7 @@
 const panel = element.querySelector("details");
 const what = element.querySelector(".what");
 const place = element.querySelector(".offers");
+const caution = element.querySelector(".caution");
 
 const make = (tag, name, text = "") => {
   const node = document.createElement(tag);
@@ -33,6 +34,31 @@ function groups(offers) {
   return nodes;
 }
 
+/** Say in which frames a thing may show although the look blurs it, with links to them. */
+function exposure({ name, frames, places, more }) {
+  const said = make("p", "");
+  said.append(make("b", "", name), ` may show in ${frames} ${frames === 1 ? "frame" : "frames"}: `);
+  places.forEach(({ frame, words }, at) => {
+    const link = make("a", "moment", words);
+    link.href = `#f=${frame}`;
+    said.append(at ? ", " : "", link);
+  });
+  said.append(more ? ` and ${more} more.` : ".");
+  return said;
+}
+
+function drawCaution({ blurs, may_show: exposures }) {
+  const wanted = JSON.stringify([blurs, exposures]);
+  if (wanted === cautioned) return;
+  cautioned = wanted;
+  caution.hidden = !blurs;
+  const why = exposures.length
+    ? "There the track has a gap, or the tracker is not sure. Go there, and correct it before you share the video."
+    : "A blur hides a thing where its track has it. Watch the whole video before you share it.";
+  caution.replaceChildren(...exposures.map(exposure), make("p", "", why));
+}
+
+let cautioned = "";
 let drawn = "";
 let fetched = props.value.file?.nonce ?? null;
 let opened = false;
@@ -52,6 +78,7 @@ function draw() {
   if (wanted !== drawn) place.replaceChildren(...groups(offers));
   drawn = wanted;
   panel.hidden = !ready;
+  drawCaution(props.value);
   what.textContent = found ? "" : "Ask or point first: then there is something to take along.";
   if (found && !opened && matchMedia("(min-width: 900px)").matches) {
     panel.open = true;

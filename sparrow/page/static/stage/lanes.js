@@ -1,8 +1,6 @@
 // One object's time on a canvas: when it is seen, how surely, and where the user pointed.
 // Sure frames are full bars, unsure ones hatched, absent ones a thin line, untracked ones dotted.
 
-const UNSURE = 0.5; // a tracker's score below which a frame is drawn as unsure
-
 /** Make a canvas as large as its place on the screen, in the screen's own pixels; null if it has none. */
 function screenCanvas(canvas) {
   const ratio = window.devicePixelRatio || 1;

@@ -2,7 +2,7 @@
 // as the page has scrolled, and a tall picture shrinks. The page reserves the room it had, so that nothing jumps.
 
 const NARROW = "(max-width: 900px) and (min-height: 600px)"; // as in page.css
-const ROW = 46; // pixels of the player's buttons
+const ROW = 42; // pixels of the player's buttons
 const TALLEST = 0.62; // of the window's height, as in picture.css
 const STAYING = 0.45; // of it: toolbar, picture and player's buttons of a folded stage
 
