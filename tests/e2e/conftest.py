@@ -27,42 +27,66 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
+class App:
+    """app.py in a process of its own, which can be stopped and started anew at the same address."""
+
+    def __init__(self, home: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self._port}"
+        self._log = home / "app.log"
+        self._environment = os.environ | {
+            "SPARROW_HOME": str(home),
+            "GRADIO_TEMP_DIR": str(home / "gradio"),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def start(self) -> None:
+        with self._log.open("a") as output:
+            self._server = subprocess.Popen(
+                [sys.executable, "app.py", "--port", str(self._port), "--device", "cpu"],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        _wait_for(self.address, self._server, self._log)
+
+    def stop(self) -> None:
+        self._server.terminate()
+        self._server.wait(30)
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+
 @pytest.fixture(scope="session")
-def address(home: Path) -> Iterator[str]:
-    """Start app.py and give its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = home / "app.log"
-    environment = os.environ | {
-        "SPARROW_HOME": str(home),
-        "GRADIO_TEMP_DIR": str(home / "gradio"),
-        "OMP_NUM_THREADS": "1",
-    }
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port), "--device", "cpu"],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+def app(home: Path) -> Iterator[App]:
+    """Run app.py."""
+    running = App(home)
     try:
-        yield _wait_for(f"http://127.0.0.1:{port}", server, log)
+        running.start()
+        yield running
     finally:
-        server.terminate()
-        server.wait(30)
-        print(log.read_text())  # noqa: T201 - pytest shows it beside a failure
+        running.stop()
+        print(running.said())  # noqa: T201 - pytest shows it beside a failure
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> str:
+@pytest.fixture(scope="session")
+def address(app: App) -> str:
+    """Give the address of the page."""
+    return app.address
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline:
         if server.poll() is not None:
             pytest.fail(f"app.py ended with {server.returncode}:\n{log.read_text()}")
         try:
             with urllib.request.urlopen(address, timeout=30):
-                return address
+                return
         except OSError:  # not yet, or not in time
             time.sleep(0.2)
     pytest.fail(f"app.py did not answer within {SECONDS_TO_START} s:\n{log.read_text()}")
