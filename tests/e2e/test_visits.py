@@ -8,7 +8,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Request
 
+from sparrow.paths import ASSETS
 from tests.e2e.conftest import Come
 from tests.e2e.visitor import Visitor
 from tests.made_videos import Recipe, write
@@ -93,6 +95,43 @@ def test_a_reload_finds_everything_again_even_what_goes_on(come: Come, long_clip
     page.click("#stop")
     visitor.rest()
     page.wait_for_selector("#stage li.object:has-text('partial')")
+
+
+def test_a_fourth_tab_can_upload_while_another_one_works(come: Come, long_clip: Path) -> None:
+    visitor = come()
+    page = visitor.page
+    track_something(visitor, long_clip)
+    for example in ("jellyfish", "hedgehog"):
+        visitor.new_tab(f"?example={example}")
+    page.wait_for_selector("#status:has-text('Tracking')")
+    fourth = visitor.new_tab()
+    fourth.wait_for_selector("#upload input[type=file]", state="attached")
+    fourth.set_input_files("#upload input[type=file]", ASSETS / "examples" / "sloth.mp4")
+    fourth.wait_for_selector("#about:has-text('sloth.mp4')")
+    fourth.wait_for_selector("#send:enabled", state="visible")
+    assert "Tracking" in visitor.status()  # it did not have to wait for that
+    page.click("#stop")
+    visitor.rest()
+
+
+def test_masks_that_grow_take_one_connection(come: Come) -> None:
+    visitor = come("?example=sloth")
+    under_way: set[Request] = set()
+    most = []
+
+    def begin(request: Request) -> None:
+        if "masks" in request.url:
+            under_way.add(request)
+            most.append(len(under_way))
+
+    visitor.page.on("request", begin)
+    for event in ("requestfinished", "requestfailed"):
+        visitor.page.on(event, lambda request: under_way.discard(request))
+    visitor.answers("Segment the magnet and the joystick.", 1)
+    objects = visitor.page.locator("#stage li.object").count()
+    assert objects > 1
+    visitor.page.wait_for_function("n => window.sparrowStage.drawnIds().length === n", arg=objects)
+    assert max(most) == 1
 
 
 def test_nobody_sees_another_and_files_go_on_request(come: Come, home: Path) -> None:

@@ -1,11 +1,14 @@
 // Fetches the mask files of the objects, and decodes the frames that are looked at. A new version replaces
 // the old one when it is there, so that nothing flickers; decoded frames are kept up to a number of bytes.
+// One file is fetched at a time: a browser has six connections for all tabs of the page, and each holds some.
 
 const MASK_BYTES = 48e6;
 
 class Masks {
   #tracks = new Map(); // id -> {url, size, rles, scores, failed}
-  #wanted = new Map(); // id -> the url asked for last
+  #wanted = new Map(); // id -> the url of the latest version
+  #tried = new Map(); // id -> the url fetched last, in vain or not
+  #fetching = false;
   #decoded = new Map(); // "id/frame" -> {rle, mask}, the least recently used first
   #bytes = 0;
 
@@ -19,13 +22,25 @@ class Masks {
     const there = new Set(objects.map((object) => object.id));
     for (const id of this.#wanted.keys()) {
       if (there.has(id)) continue;
-      this.#wanted.delete(id);
-      this.#tracks.delete(id);
+      for (const known of [this.#wanted, this.#tried, this.#tracks]) known.delete(id);
     }
-    for (const { id, masks } of objects) {
-      if (this.#wanted.get(id) === masks.url) continue;
-      this.#wanted.set(id, masks.url);
-      this.#fetch(id, masks.url);
+    for (const { id, masks } of objects) this.#wanted.set(id, masks.url);
+    this.#fetchAll();
+  }
+
+  /** Fetch what is wanted, always the latest version; what comes meanwhile is fetched too. */
+  async #fetchAll() {
+    if (this.#fetching) return;
+    this.#fetching = true;
+    try {
+      for (;;) {
+        const next = [...this.#wanted].find(([id, url]) => this.#tried.get(id) !== url);
+        if (!next) break;
+        this.#tried.set(...next);
+        await this.#fetch(...next);
+      }
+    } finally {
+      this.#fetching = false;
     }
   }
 
