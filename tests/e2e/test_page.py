@@ -56,6 +56,13 @@ def test_narrow_and_dark(come: Come, width: int, dark: bool) -> None:
     person = come(width=width, dark=dark)
     page = person.page
     assert not scrolls_sideways(page)
+    title, model, helps = (page.locator(f"#{i}").bounding_box() for i in ("title", "model", "help"))
+    assert title and model and helps
+    assert (
+        helps["x"] >= title["x"] + title["width"]
+    )  # beside the title, which has room for its words
+    assert title["width"] > 250
+    assert (model["y"] >= title["y"] + title["height"]) == (width < 900)
     page.locator("#examples button").nth(1).click()
     person.wait_for_video(load_examples()[1].title)
     assert page.locator(".suggestion").count() >= 3
