@@ -1,12 +1,13 @@
 """Prompts that wait, or a track that went astray -> a track that follows them; back and forth through the changes.
 
 Each of the long works here is a generator that yields whenever there is something new to show. When the
-session's stop event is set, what was reached by then stays, and the rest is as it was.
+session's stop event is set, what was reached by then stays, and the rest is as it was; where nothing was reached,
+so are the clicks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from sparrow.backend import Backend
 from sparrow.page.pointing import box_of, video_of
@@ -32,7 +33,7 @@ def apply(
     Args:
         backend: computes it.
         session: whose object it is.
-        visit: holds the clicks, and holds none afterwards.
+        visit: holds the clicks, and holds none once they are tracked.
         direction: both; forward or backward from the frame clicked; span: within the trim range.
 
     Raises:
@@ -41,7 +42,8 @@ def apply(
     """
     draft, i = _draft(visit), _draft(visit).referent_id
     span, new = _span(direction, draft, session), i not in session.history.tracks
-    yield from _track(backend, session, visit, draft.prompts, draft.prompts, span=span)
+    if not (yield from _track(backend, session, visit, draft.prompts, draft.prompts, span=span)):
+        return
     visit.draft = None
     if new and draft.attached and i not in session.attached:
         session.attached = (*session.attached, i)
@@ -73,10 +75,10 @@ def learn(backend: Backend, session: Session, visit: Visit, referent_id: int) ->
         prompts = fresh
     if not prompts:
         raise SessionError(f"There is no object {referent_id} (any more).")
-    yield from _track(
+    tracked = yield from _track(
         backend, session, visit, prompts, fresh, before=False, adapt_seconds=LEARN_SECONDS
     )
-    if draft is not None:
+    if tracked and draft is not None:
         visit.draft = None
         yield
 
@@ -131,8 +133,8 @@ def _track(
     span: tuple[int, int] | None = None,
     before: bool = True,
     adapt_seconds: float = 0.0,
-) -> Iterator[None]:
-    """Track one referent and make the result its track.
+) -> Generator[None, None, bool]:
+    """Track one referent and make the result its track; say whether there is one to keep.
 
     Args:
         backend: computes it.
@@ -145,13 +147,13 @@ def _track(
         adapt_seconds: learn for so long first.
     """
     video, i = video_of(session), prompts[0].referent_id
-    new = i not in session.history.tracks
+    corrected = session.history.tracks.get(i) if before else None
     result: TracksSoFar | None = None
     pulse = Pulse(SECONDS_BETWEEN_TRACKS)
     for event in backend.track(
         video,
         prompts,
-        before={i: session.history.tracks[i]} if before and not new else None,
+        before=None if corrected is None else {i: corrected},
         span=span,
         adapt_seconds=adapt_seconds,
         cancel=session.stop,
@@ -165,13 +167,26 @@ def _track(
                 visit.growing = event
         yield
     assert result is not None
-    _keep(session, result.tracks[0], fresh)
-    visit.selected, visit.growing = i, None
+    track = result.tracks[0]
+    visit.growing = None
+    if session.stop.is_set() and not track.complete and not _differs(track, corrected):
+        work = "Learning" if adapt_seconds else "Tracking"
+        session.tell(f"{work} was stopped: nothing was tracked, and nothing has changed.")
+        yield
+        return False
+    _keep(session, track, fresh)
+    visit.selected = i
     name = {r.id: r.phrase for r in session.referents()}[i]
-    partial = "" if result.tracks[0].complete else "Stopped: the track is partial. "
+    partial = "" if track.complete else "Stopped: the track is partial. "
     session.tell(f"{partial}{name[:1].upper()}{name[1:]} is marked in the video.")
     session.save()
     yield
+    return True
+
+
+def _differs(track: MaskTrack, before: MaskTrack | None) -> bool:
+    """Say whether a track shows anything that was not there before."""
+    return bool(track.visible().any()) if before is None else track.rles != before.rles
 
 
 def _keep(session: Session, track: MaskTrack, fresh: Sequence[Prompt]) -> None:

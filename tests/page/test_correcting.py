@@ -98,6 +98,45 @@ def test_stop_keeps_the_frames_so_far_and_what_was_there(backend: Backend, opene
     assert "Stopped" in opened.session.notice
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_learning_that_is_stopped_loses_nothing(
+    backend: Backend, opened: Opened, *, known: bool
+) -> None:
+    if known:
+        opened.give(1, "the fox")
+    session, before = opened.session, opened.session.history
+    draft = box(opened)
+    work = correcting.learn(backend, session, opened.visit, 1)
+    while session.status is None or session.status.step != "adapt":
+        next(work)
+    session.stop.set()
+    run(work)
+    assert "Learning was stopped: nothing was tracked" in session.notice
+    assert (session.history, session.prompts, opened.visit.draft) == (before, (), draft)
+    assert (session.undo_stack, session.redo_stack, opened.visit.growing) == ([], [], None)
+    session.stop.clear()  # as the runner does before other work
+    run(correcting.apply(backend, session, opened.visit))
+    assert session.history.tracks[1].complete
+    assert (opened.visit.draft, len(session.prompts), len(session.undo_stack)) == (None, 1, 1)
+    correcting.undo(session)
+    assert session.history.tracks == before.tracks
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_tracking_that_is_stopped_before_its_first_frame_loses_nothing(
+    backend: Backend, opened: Opened, *, known: bool
+) -> None:
+    if known:
+        opened.give(1, "the fox")
+    session, before = opened.session, opened.session.history
+    draft = box(opened)
+    session.stop.set()
+    run(correcting.apply(backend, session, opened.visit))
+    assert "Tracking was stopped: nothing was tracked" in session.notice
+    assert (session.history, session.attached, opened.visit.draft) == (before, (), draft)
+    assert session.undo_stack == []
+
+
 def test_track_again_begins_where_the_visitor_pointed(backend: Backend, opened: Opened) -> None:
     opened.give(1, "the fox", range(5, 20))
     (prompt,) = correcting.accepted(opened.session, 1)
