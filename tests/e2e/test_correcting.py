@@ -111,17 +111,32 @@ def test_objects_are_the_visitors(come: Come, tmp_path: Path) -> None:
     assert "my stick" in second.inner_text()
 
 
-def test_learning_is_offered_on_ones_own_video_and_can_be_stopped(
-    visitor: Visitor, tmp_path: Path
-) -> None:
+def test_learning_is_offered_on_ones_own_video_and_can_be_stopped(visitor: Visitor) -> None:
     page = visitor.page
+
+    def stop_while_it_learns() -> None:
+        page.wait_for_selector("#status:has-text('Learning what it looks like')")
+        page.keyboard.press("Escape")
+        visitor.rest()
+        assert "Learning was stopped: nothing was tracked" in visitor.status()
+
     visitor.upload(ASSETS / "examples" / "sloth.mp4")
     visitor.wait_for_video("sloth.mp4")
     visitor.point("box", 0.13, 0.35, to=(0.37, 0.53))
-    visitor.apply()
+    page.get_by_role("button", name=re.compile("Learn it first · 30 s")).click()
+    stop_while_it_learns()
+    words, stage = (page.locator(name).bounding_box() for name in ("#status", "#stage"))
+    assert words is not None
+    assert stage is not None
+    assert words["x"] >= stage["x"] + stage["width"]  # the tools are free
+    assert page.locator("#stage li.object").count() == 0
+    assert page.locator("#stage .prompts .prompt").count() == 1
+    assert "1 mark" in page.inner_text("#stage .apply")
+
+    visitor.apply()  # the same mark
+    before = visitor.mask(1, SIZE_HW)
+    assert before.any()
     page.locator("#stage li.object").get_by_role("button", name="More about object 1").click()
     page.get_by_role("menuitem", name=re.compile("Learn this object · 30 s")).click()
-    page.wait_for_selector("#status:has-text('Learning what it looks like')")
-    page.keyboard.press("Escape")
-    visitor.rest()
-    assert page.locator("#stage li.object").count() == 1
+    stop_while_it_learns()
+    assert np.array_equal(visitor.mask(1, SIZE_HW), before)

@@ -32,7 +32,7 @@
     }
   }, 100);
   // A notice goes by itself; an error stays until it is clicked away or something else is done.
-  const SECONDS_SHOWN = 8;
+  const SECONDS_SHOWN = 5;
   const status = document.querySelector("#status");
   let fading = 0;
   const show = () => {
