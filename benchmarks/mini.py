@@ -22,6 +22,7 @@ import torch
 from sparrow import masks
 from sparrow.ingest import open_video
 from sparrow.model.generation import Conversation
+from sparrow.model.looking import Eyes, point
 from sparrow.model.pixel_decoder import FramePrompt
 from sparrow.model.tracking import Target, track
 from sparrow.pipeline import Sparrow
@@ -89,21 +90,27 @@ def tracking(sparrow: Sparrow, video: Video) -> Iterator[tuple[str, float]]:
     frame, count = video.read([0])[0], video.num_frames
     yield "decode the video", median_ms(lambda: sum(1 for _ in video.iter()), 3) / count
     with torch.inference_mode():
-        yield "encode the frame", median_ms(lambda: decoder.encode(frame))
-        features, memory = decoder.encode(frame), decoder.new_memory()
         box = FramePrompt(box=np.array([0.3, 0.3, 0.6, 0.6]) * np.array([*size[::-1]] * 2))
-        decoded = decoder.step(features, box, None, memory, 0, size)
+        window = point(Eyes(decoder, frame), box).window
+        part, seen = window.cut(frame), window.size_hw
+        yield "encode the window", median_ms(lambda: decoder.encode(part))
+        features, memory = decoder.encode(part), decoder.new_memory()
+        decoded = decoder.step(features, window.inside(box), None, memory, 0, seen)
         for index in range(1, 8):  # fill the memory
-            decoder.step(features, None, decoded.gated, memory, index, size)
+            decoder.step(features, None, decoded.gated, memory, index, seen)
         place = iter(range(8, 1000))
         yield (
             "decode the mask, remember it",
             median_ms(
-                lambda: decoder.step(features, None, decoded.gated, memory, next(place), size)
+                lambda: decoder.step(features, None, decoded.gated, memory, next(place), seen)
             ),
         )
-        yield "scale the mask", median_ms(lambda: decoder.to_mask(decoded, size))
-        mask = decoder.to_mask(decoded, size)
+
+        def scaled() -> np.ndarray:
+            return window.paste(decoder.to_mask(decoded, seen), size)
+
+        yield "scale the mask", median_ms(scaled)
+        mask = scaled()
     yield "store the mask", median_ms(lambda: masks.to_rle(mask))
     yield "propose boxes", median_ms(lambda: sparrow.model.propose(frame[None]))
 

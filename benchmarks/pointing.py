@@ -23,6 +23,7 @@ import torch
 from sparrow import masks
 from sparrow.adapt import Effort, accepted_mask, adapt_and_track
 from sparrow.ingest import open_video
+from sparrow.model.looking import Eyes, point
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sparrow import SparrowModel
 from sparrow.model.tracking import Target, track
@@ -65,17 +66,8 @@ def first_masks(decoder: PixelDecoder, frames: np.ndarray, truth: np.ndarray) ->
         filled = np.zeros_like(truth[index])
         x0, y0, x1, y1 = box.astype(int)
         filled[y0:y1, x0:x1] = True
-        size_hw = filled.shape
         with torch.inference_mode():
-            decoded = decoder.step(
-                decoder.encode(frames[index]),
-                FramePrompt(box=box),
-                None,
-                decoder.new_memory(),
-                0,
-                (size_hw[0], size_hw[1]),
-            )
-        plain = decoder.to_mask(decoded, (size_hw[0], size_hw[1]))
+            plain = point(Eyes(decoder, frames[index]), FramePrompt(box=box)).mask
         sharp = accepted_mask(decoder, frames[index], FramePrompt(box=box))
         for name, mask in zip(scores, (filled, plain, sharp), strict=True):
             scores[name].append(masks.iou(mask, truth[index]))

@@ -24,10 +24,11 @@ from torch import Tensor
 from sparrow import masks
 from sparrow.dreams import Dream, Dreamer, spoiled
 from sparrow.errors import ModelError, PromptError
-from sparrow.model.following import Followed, Follower, follow_steps, hints, reversed_frames
+from sparrow.model.following import Followed, Follower, follow_steps, hints
+from sparrow.model.looking import Eyes, point
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded
-from sparrow.model.tracking import FrameSource, Reached, Target
+from sparrow.model.tracking import FrameSource, Reached, Target, reversed_frames
 from sparrow.outline import sharpen
 from sparrow.train.losses import mask_bce, mask_dice
 from sparrow.types import MaskTrack, Progress
@@ -181,12 +182,9 @@ def accepted_mask(decoder: PixelDecoder, frame: np.ndarray, prompt: FramePrompt)
     Returns:
         (H, W) bool, empty where nothing was found.
     """
-    features = decoder.encode(frame)
+    mask = point(Eyes(decoder, frame), prompt).mask
     if prompt.mask is not None:
-        return decoder.refine(frame, features, prompt)
-    size_hw = (frame.shape[0], frame.shape[1])
-    decoded = decoder.step(features, prompt, None, decoder.new_memory(), 0, size_hw)
-    mask = decoder.to_mask(decoded, size_hw)
+        return mask
     box = prompt.box
     if box is None:
         tight = masks.box_of(mask)
@@ -224,7 +222,7 @@ class _Adapting:
 
     def _dreamer(self, still: Still) -> Dreamer:
         window = Follower(self.decoder, still.mask).window()
-        return Dreamer(still.frame[window], still.mask[window], self.decoder.side)
+        return Dreamer(window.cut(still.frame), window.cut(still.mask), self.decoder.side)
 
     def run(
         self, seconds: float, clock: Callable[[], float], cancel: threading.Event | None
@@ -306,8 +304,8 @@ class _Adapting:
                 mask = known[index]
             else:
                 mask, _ = follower.step(frame)
-            if place in chosen and mask[window].any():
-                around.append((frame[window], _widened(mask[window])))
+            if place in chosen and window.cut(mask).any():
+                around.append((window.cut(frame), _widened(window.cut(mask))))
         for dreamer in self._dreamers:
             dreamer.show(around)
 

@@ -8,8 +8,8 @@ from collections.abc import Generator, Sequence
 
 import torch
 
+from sparrow.model.looking import Eyes, point
 from sparrow.model.pixel_decoder import PixelDecoder
-from sparrow.model.sam import FrameFeatures
 from sparrow.model.tracking import FrameSource, Target, confidence
 from sparrow.types import MaskTrack, Progress, TrackBuilder
 
@@ -35,24 +35,12 @@ def alone_steps(
         if cancel is not None and cancel.is_set():
             return [builder.build(complete=False) for builder in builders]
         with torch.inference_mode():
-            features = decoder.encode(frame)
+            eyes = Eyes(decoder, frame)
             for target, builder in zip(targets, builders, strict=True):
-                _put(decoder, features, target, builder, index)
+                prompt = target.prompts.get(index)
+                if prompt is not None:
+                    sight = point(eyes, prompt)
+                    score = confidence(sight.decoded, decoder.config.confidence)
+                    builder.put(index, sight.mask, score)
         yield Progress("track", index + 1, count, time.monotonic() - started)
     return [builder.build() for builder in builders]
-
-
-def _put(
-    decoder: PixelDecoder,
-    features: FrameFeatures,
-    target: Target,
-    builder: TrackBuilder,
-    index: int,
-) -> None:
-    prompt = target.prompts.get(index)
-    if prompt is None:
-        return
-    size = builder.size_hw
-    decoded = decoder.step(features, prompt, None, decoder.new_memory(), index, size)
-    score = confidence(decoded, decoder.config.confidence)
-    builder.put(index, decoder.to_mask(decoded, size), score)

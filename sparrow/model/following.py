@@ -7,10 +7,9 @@ nothing of how the weights came about.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,16 +25,15 @@ from sparrow.model.tracking import (
     FrameSource,
     Growing,
     Reached,
-    backward,
     confidence,
+    reversed_frames,
 )
+from sparrow.model.window import Window
 from sparrow.types import MaskTrack, Progress
 from sparrow.work import Pulse
 
 WINDOW = 3.0
 """Side of the window in longer sides of the thing."""
-_SMALLEST_WINDOW = 48
-"""Pixels; nothing is gained by enlarging a few of them further."""
 _DETAIL = 2
 """Masks are cut at so many times the decoder's side."""
 _STEP = 0.2
@@ -89,20 +87,20 @@ class Follower:
             self._area = float(np.count_nonzero(mask))
             self._look_at(mask)
 
-    def window(self) -> tuple[slice, slice]:
-        """Give the rows and columns of the next frame that are looked at."""
+    def window(self) -> Window:
+        """Give the part of the next frame that is looked at."""
         reach = self._reach * (self._area / self._first) ** 0.5
-        return window_at(self._where, reach if self._mask.any() else 2 * reach, self._mask.shape)
+        return Window.at(self._where, reach if self._mask.any() else 2 * reach, self._mask.shape)
 
     def step(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
         """Find the thing in the next frame (H, W, 3) uint8: its mask (H, W) bool and a score in [0, 1]."""
         window = self.window()
-        size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
+        size = window.size_hw[::-1]
         large = _DETAIL * self._decoder.side
         before = cv2.resize(
-            self._mask[window].astype(np.float32), (large, large), interpolation=cv2.INTER_AREA
+            window.cut(self._mask).astype(np.float32), (large, large), interpolation=cv2.INTER_AREA
         )
-        logits, sure, score = self._decode(frame[window], before)
+        logits, sure, score = self._decode(window.cut(frame), before)
         unit = size[0] * size[1] / large**2  # pixels of the frame in one of the mask
         found = self._bounded(logits, before, self._area / unit)
         area = float(np.count_nonzero(found)) * unit
@@ -111,7 +109,7 @@ class Follower:
         self._mask = np.zeros_like(self._mask)
         if enough:
             part = cv2.resize(found.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-            self._mask[window] = part >= 0.5
+            window.cut(self._mask)[:] = part >= 0.5
             self._area += _LATELY * (area - self._area)
             self._look_at(self._mask)
         return self._mask, score
@@ -148,22 +146,6 @@ class Follower:
         box = masks.box_of(mask)
         if not np.isnan(box[0]):
             self._where = (box[:2] + box[2:]) / 2
-
-
-def window_at(centre: np.ndarray, reach: float, size_hw: tuple[int, ...]) -> tuple[slice, slice]:
-    """Give rows and columns of a square around a point, moved into the frame, at most all of it.
-
-    Args:
-        centre: (2,) x, y in pixels.
-        reach: its side in pixels.
-        size_hw: of the frame.
-    """
-    sides = []
-    for middle, length in zip(centre[::-1], size_hw, strict=True):
-        side = min(length, int(max(reach, _SMALLEST_WINDOW)))
-        start = int(np.clip(round(float(middle) - side / 2), 0, length - side))
-        sides.append(slice(start, start + side))
-    return sides[0], sides[1]
 
 
 def hints(decoder: PixelDecoder, before: Sequence[np.ndarray]) -> Prompts:
@@ -227,13 +209,6 @@ def follow_steps(
             if pulse.due():
                 yield Reached(tuple(each.so_far() for each in growing))
     return [each.whole(span) for each in growing]
-
-
-def reversed_frames(
-    video: FrameSource, stop: int, start: int = 0
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Stream the displayed frames stop-1 ... start with their indices."""
-    return backward(video.iter, stop, 3 * math.prod(video.size_hw), start=start)
 
 
 def _extent(mask: np.ndarray) -> float:

@@ -1,41 +1,53 @@
 """Linking: proposals of the sampled frames, one list a frame, become tracks.
 
-Frame by frame, open tracks and proposals are matched (Hungarian) on where the track should be by
-now and on what it looks like. It knows boxes, scores and feature vectors only.
+Any two proposals of different frames are alike or not, by what they look like and whether a thing
+could have got from one to the other. Those that are alike on the whole are one track (average-linkage
+clustering), so that a thing is found again after it was out of sight. It knows boxes, scores and
+feature vectors only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
 
 from sparrow import boxes as boxes_of
+
+_SUREST = 6.0  # log odds beyond it say no more
+_NEVER = 1e6  # apart by so much are two proposals of one frame
+_NEAR, _STEP = 0.05, 0.12  # share of the frame that a thing easily goes at once, and for each frame
+_FURTHEST, _LARGEST_CHANGE = 6.0, 3.0  # beyond it a way, or a change of size, says no more
 
 
 @dataclass(frozen=True)
 class LinkConfig:
-    """Costs and limits of linking."""
+    """Which proposals count, when two are of one thing, and which tracks are kept.
 
-    min_proposal: float = 0.15
+    The weights are those of a logistic regression over pairs of proposals of training worlds; `bias` was then
+    raised to what finds most things on validation worlds.
+    """
+
+    min_proposal: float = 0.2
     """Proposals with a lower score are ignored."""
     max_overlap: float = 0.6
     """Of two proposals that overlap more, the one with the lower score is ignored."""
-    place_weight: float = 0.4
-    """Share of place in the cost; the rest is appearance."""
-    max_cost: float = 0.68
-    """A pair above it is never linked."""
-    max_gap: int = 6
-    """Frames that a track may be unseen and still go on."""
+    bias: float = 0.8
+    """Log odds that two proposals are of one thing, before anything is known of them."""
+    look_weight: float = 6.2
+    """What the cosine of their features adds."""
+    way_weight: float = 1.5
+    """What is taken for each time that the way between them is as long as a thing easily goes."""
+    size_weight: float = 2.6
+    """What is taken for their log ratios of width and height."""
     min_frames: int = 2
     """Shorter tracks are dropped."""
-    min_score: float = 0.5
-    """Tracks with a lower mean score are dropped."""
-    new_score: float = 0.3
-    """A proposal below it may go on with a track but not begin one."""
-    max_tracks: int = 12
+    min_quality: float = 0.36
+    """Tracks are dropped whose mean score, times the root of the share of frames in which they are seen, is lower."""
+    max_tracks: int = 16
     """The best are kept."""
 
 
@@ -61,33 +73,6 @@ class LinkedTracks:
     """(N,) mean proposal score."""
 
 
-@dataclass
-class _Open:
-    boxes: dict[int, np.ndarray] = field(default_factory=dict)
-    scores: list[float] = field(default_factory=list)
-    feature: np.ndarray = field(default_factory=lambda: np.zeros(0))
-
-    def add(self, frame: int, box: np.ndarray, score: float, feature: np.ndarray) -> None:
-        self.boxes[frame] = box
-        self.scores.append(score)
-        old = self.feature
-        self.feature = feature if not len(old) else _unit(0.6 * old + 0.4 * feature)
-
-    @property
-    def last(self) -> int:
-        return max(self.boxes)
-
-    def expected(self, frame: int) -> np.ndarray:
-        """Where the box should be by constant velocity of the centre, size kept."""
-        seen = sorted(self.boxes)
-        box = self.boxes[seen[-1]]
-        if len(seen) < 2:
-            return box
-        before = self.boxes[seen[-2]]
-        move = (box[:2] + box[2:] - before[:2] - before[2:]) / 2 / (seen[-1] - seen[-2])
-        return box + np.tile(move * (frame - seen[-1]), 2)
-
-
 def distinct(boxes: np.ndarray, scores: np.ndarray, config: LinkConfig) -> np.ndarray:
     """Choose among one frame's proposals (P, 4) those worth linking: indices, best first."""
     kept: list[int] = []
@@ -102,63 +87,59 @@ def distinct(boxes: np.ndarray, scores: np.ndarray, config: LinkConfig) -> np.nd
 
 def link(frames: Sequence[FrameProposals], config: LinkConfig) -> LinkedTracks:
     """Link the proposals of T frames into tracks."""
-    tracks: list[_Open] = []
-    for frame, found in enumerate(frames):
-        features = _unit(found.features)
-        current = [t for t in tracks if frame - t.last <= config.max_gap + 1]
-        taken = _extend(current, frame, found, features, config)
-        for index in range(len(found.boxes)):
-            if index not in taken and found.scores[index] >= config.new_score:
-                track = _Open()
-                track.add(frame, found.boxes[index], float(found.scores[index]), features[index])
-                tracks.append(track)
-    kept = [
-        t
-        for t in tracks
-        if len(t.boxes) >= min(config.min_frames, len(frames))
-        and np.mean(t.scores) >= config.min_score
-    ]
-    kept.sort(key=lambda t: -float(np.mean(t.scores)) * len(t.boxes) ** 0.5)
-    kept = kept[: config.max_tracks]
-    result = np.full((len(kept), len(frames), 4), np.nan, dtype=np.float32)
-    for row, track in enumerate(kept):
-        for frame, box in track.boxes.items():
-            result[row, frame] = box
-    scores = np.array([np.mean(t.scores) for t in kept], dtype=np.float32)
-    return LinkedTracks(result, scores)
+    count = len(frames)
+    times = np.repeat(np.arange(count), [len(found.boxes) for found in frames])
+    boxes = np.concatenate([np.zeros((0, 4)), *(found.boxes for found in frames)])
+    scores = np.concatenate([np.zeros(0), *(found.scores for found in frames)])
+    owners = _clusters(frames, times, boxes, config)
+    tracks, means, qualities = [], [], []
+    for owner in np.unique(owners):
+        own = np.flatnonzero(owners == owner)
+        mean = float(scores[own].mean())
+        quality = mean * (len(own) / count) ** 0.5
+        if len(own) < min(config.min_frames, count) or quality < config.min_quality:
+            continue
+        track = np.full((count, 4), np.nan, dtype=np.float32)
+        track[times[own]] = boxes[own]
+        tracks.append(track)
+        means.append(mean)
+        qualities.append(quality)
+    best = np.argsort(-np.array(qualities, dtype=np.float64), kind="stable")[: config.max_tracks]
+    return LinkedTracks(
+        np.array(tracks, dtype=np.float32).reshape(len(tracks), count, 4)[best],
+        np.array(means, dtype=np.float32)[best],
+    )
 
 
-def _extend(
-    tracks: list[_Open],
-    frame: int,
-    found: FrameProposals,
-    features: np.ndarray,
-    config: LinkConfig,
-) -> set[int]:
-    """Give proposals to open tracks; returns the indices that were given."""
-    if not tracks or not len(found.boxes):
-        return set()
-    expected = np.stack([t.expected(frame) for t in tracks])  # (N, 4)
-    last = np.stack([t.boxes[t.last] for t in tracks])
-    place = 1 - np.maximum(_nearness(expected, found.boxes), _nearness(last, found.boxes))
-    look = 1 - np.stack([t.feature for t in tracks]) @ features.T  # (N, P)
-    cost = config.place_weight * place + (1 - config.place_weight) * look
-    rows, columns = linear_sum_assignment(np.minimum(cost, config.max_cost))
-    taken: set[int] = set()
-    for row, column in zip(rows, columns, strict=True):
-        if cost[row, column] < config.max_cost:
-            score = float(found.scores[column])
-            tracks[row].add(frame, found.boxes[column], score, features[column])
-            taken.add(int(column))
-    return taken
+def _clusters(
+    frames: Sequence[FrameProposals], times: np.ndarray, boxes: np.ndarray, config: LinkConfig
+) -> np.ndarray:
+    """Number the proposals (M,) by the thing that they are taken for."""
+    if len(times) < 2:
+        return np.arange(len(times))
+    looks = _unit(np.concatenate([found.features for found in frames if len(found.boxes)]))
+    odds = _log_odds(times, boxes.astype(np.float64), looks, config)
+    apart = _SUREST - np.clip(odds, -_SUREST, _SUREST)
+    apart[times[:, None] == times[None]] = _NEVER
+    tree = linkage(squareform(apart, checks=False), "average")
+    return np.asarray(fcluster(tree, _SUREST, "distance"))
 
 
-def _nearness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Larger of overlap and closeness of the centres, (n, m) in [0, 1]; 0.3 of the frame is far."""
-    centre_a = (a[:, None, :2] + a[:, None, 2:]) / 2
-    centre_b = (b[None, :, :2] + b[None, :, 2:]) / 2
-    distance = np.linalg.norm(centre_a - centre_b, axis=-1)
-    return np.maximum(boxes_of.iou_matrix(a, b), np.clip(1 - distance / 0.3, 0, 1))
+def _log_odds(
+    times: np.ndarray, boxes: np.ndarray, looks: np.ndarray, config: LinkConfig
+) -> np.ndarray:
+    """Say how likely any two of M proposals are of one thing, (M, M)."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sides = np.log(np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-4))
+    way = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
+    easy = _NEAR + _STEP * np.abs(times[:, None] - times[None])
+    change = np.abs(sides[:, None] - sides[None]).sum(-1)
+    return np.asarray(
+        config.bias
+        + config.look_weight * (looks @ looks.T)
+        - config.way_weight * np.minimum(way / easy, _FURTHEST)
+        - config.size_weight * np.minimum(change, _LARGEST_CHANGE)
+    )
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -66,7 +66,8 @@ class PixelDecoder(nn.Module):
         """Resize a frame (H, W, 3) uint8 to the model's square (S, S, 3); such a one stays as it is."""
         if self.config.resize == "longest":
             return to_frame(sam_pixels(frame, self.side))
-        return cv2.resize(frame, (self.side, self.side), interpolation=cv2.INTER_AREA)
+        how = cv2.INTER_AREA if max(frame.shape[:2]) > self.side else cv2.INTER_LINEAR
+        return cv2.resize(frame, (self.side, self.side), interpolation=how)
 
     def prepare(self, frames: Sequence[np.ndarray]) -> Tensor:
         """Turn frames (H, W, 3) uint8 into the model's normalised input (n, 3, S, S)."""

@@ -69,6 +69,8 @@ class SamConfig:
     resize: Literal["area", "longest"] = "area"
     """How frames become the square: averaged over areas, or as the release does (longer side first,
     then squashed; see `sparrow.model.preparing.sam_pixels`)."""
+    windowed: bool = False
+    """While tracking look at each object through a window around it, so that small ones are seen large."""
     memory_gate: bool = False
     """Add what memory attention says to the frame's own features, by a learnt share per channel that
     starts small, instead of replacing them: a model trained for minutes then keeps what it learnt on

@@ -5,6 +5,7 @@ Holds one frame, the objects' pruned memories and RLE masks, however long the vi
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -13,10 +14,10 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from sparrow import boxes, masks
+from sparrow import boxes
 from sparrow.confidence import Curve
+from sparrow.model.looking import Eyes, Sight, look
 from sparrow.model.memory import Memory
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded
@@ -100,9 +101,8 @@ class _State:
     def __init__(self, target: Target, memory: Memory, growing: Growing) -> None:
         self.target = target
         self.memory = memory
-        self.previous: Tensor | None = None
-        self.box: np.ndarray | None = None  # normalised, where the object was last
-        self.anchored: tuple[Memory, Tensor, np.ndarray | None] | None = None
+        self.sight: Sight | None = None
+        self.anchored: tuple[Memory, Sight] | None = None
         self.growing = growing
 
 
@@ -162,7 +162,10 @@ def track_steps(
         return map(decoder.squash, video.iter(start, stop))
 
     forward = enumerate(video.iter(first, span.stop), first)
-    reversed_ = backward(squashed, last, 3 * decoder.side**2, start=span.start)
+    if decoder.config.windowed:
+        reversed_ = reversed_frames(video, last, span.start)
+    else:
+        reversed_ = backward(squashed, last, 3 * decoder.side**2, start=span.start)
     for reverse, frames in ((False, forward), (True, reversed_)):
         for index, frame in frames:
             if cancel is not None and cancel.is_set():
@@ -192,51 +195,36 @@ def _sweep(
     ]
     if not active:
         return
-    features = decoder.encode(frame)
-    found = None
+    eyes, found = Eyes(decoder, frame, size_hw), None
     for state in active:
         if reverse and index == state.target.anchor - 1:
             assert state.anchored is not None
-            state.memory, state.previous, state.box = state.anchored
+            state.memory, state.sight = state.anchored
         prompt = state.target.prompts.get(index)
         known = prompt is not None and prompt.mask is not None
-        if prompt is None and propose is not None and state.box is not None:
+        if prompt is None and propose is not None and state.sight and state.sight.box is not None:
             found = found or propose(frame[None])[0]
-            prompt = _snapped(state.box, *found, size_hw)
-        if prompt is not None and known:
-            mask = decoder.refine(frame, features, prompt)
-            decoded = decoder.accept(features, mask, state.memory, index)
-        else:
-            decoded = decoder.step(
-                features, prompt, state.previous, state.memory, index, size_hw, reverse=reverse
-            )
-            mask = decoder.to_mask(decoded, size_hw)
-        state.previous = decoded.gated
-        state.box = _where(prompt, mask, size_hw)
+            prompt = _snapped(state.sight.box, *found, size_hw)
+        sight = look(eyes, prompt, state.sight, state.memory, index, reverse=reverse)
+        state.sight = sight
         if index == state.target.anchor:
-            state.anchored = (state.memory.fork(), decoded.gated, state.box)
+            state.anchored = (state.memory.fork(), sight)
         config = decoder.config
         curve = config.confidence_unaided if prompt is None else config.confidence
-        state.growing.put(index, mask, 1.0 if known else confidence(decoded, curve))
+        state.growing.put(index, sight.mask, 1.0 if known else confidence(sight.decoded, curve))
 
 
 def _snapped(
     box: np.ndarray, proposed: np.ndarray, scores: np.ndarray, size_hw: tuple[int, int]
 ) -> FramePrompt | None:
-    """Point with the proposal that overlaps the last box best, if it does so well enough."""
-    overlaps = boxes.iou_matrix(box[None], proposed)[0] * (scores >= _SURE_BOX)
+    """Point with the proposal that overlaps the last box (4,), in pixels, best, if it does so well enough."""
+    overlaps = boxes.iou_matrix(boxes.to_norm(box, size_hw)[None], proposed)[0] * (
+        scores >= _SURE_BOX
+    )
     best = int(overlaps.argmax()) if len(overlaps) else 0
     if not len(overlaps) or overlaps[best] < _SAME_BOX:
         return None
     return FramePrompt(box=boxes.to_pixels(proposed[best], size_hw))
-
-
-def _where(
-    prompt: FramePrompt | None, mask: np.ndarray, size_hw: tuple[int, int]
-) -> np.ndarray | None:
-    """Say where an object is, normalised: its prompted box, else its mask's; None without either."""
-    box = masks.box_of(mask) if prompt is None or prompt.box is None else prompt.box
-    return None if np.isnan(box[0]) else boxes.to_norm(box, size_hw)
 
 
 def confidence(decoded: Decoded, curve: Curve) -> float:
@@ -262,3 +250,10 @@ def backward(
         for index in range(stop - 1, first - 1, -1):
             yield index, held[index - first]
         stop = first
+
+
+def reversed_frames(
+    video: FrameSource, stop: int, start: int = 0
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Stream the displayed frames stop-1 ... start with their indices."""
+    return backward(video.iter, stop, 3 * math.prod(video.size_hw), start=start)

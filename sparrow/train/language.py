@@ -57,6 +57,8 @@ class LanguageSettings:
     """Share of objects whose looks are told in words only: names are then copied, not memorised."""
     proposals: bool = False
     """See clips through the model's own proposer instead of with simulated mistakes."""
+    also: str | None = None
+    """Folder of clips that were seen for an earlier stage; half of the dialogues are about them."""
     target_features: bool = True
     """Show what is pointed at (TSF). Without, for an ablation, its place in the question stays and holds nothing."""
     crops: int | None = None
@@ -115,6 +117,8 @@ class Language:
             encoder = self._llm.object_encoder
             encoder.config = replace(encoder.config, crops_per_track=self.settings.crops)
         self._clips = self._seen("train", self.settings.first_seed, self.settings.clips)
+        earlier = self.settings.also
+        self._earlier = [] if earlier is None else _told(Path(earlier) / "train")
         held = self._seen("validation", VALIDATION[0], self.settings.validation_clips)
         self._validation = {
             "easy": self._fixed([clip for clip in held if clip.easy]),
@@ -125,10 +129,10 @@ class Language:
         """Draw a step's dialogues, of similar length to save padding, objects shuffled."""
         rng = np.random.default_rng([index, 4])
         count = self.settings.dialogues_per_step
-        chosen = rng.integers(len(self._clips), size=_CANDIDATES * count)
         pairs = []
-        for number in chosen:
-            clip = self._clips[number]
+        for _ in range(_CANDIDATES * count):
+            clips = self._earlier if self._earlier and rng.random() < 0.5 else self._clips
+            clip = clips[rng.integers(len(clips))]
             pairs.append((clip, clip.dialogues[rng.integers(len(clip.dialogues))]))
         pairs.sort(key=lambda pair: len(pair[1].ids))
         start = count * int(rng.integers(_CANDIDATES))
@@ -299,9 +303,14 @@ class Language:
             self.model.eval()
             save_clips(see_clips(self._llm, order, load_atlas(), propose), folder)
             self.model.train(training)
-        kept = [clip for clip in load_clips(folder) if clip.dialogues]
-        logger.info("%s: %d clips in %s", name, len(kept), folder)
-        return kept
+        return _told(folder)
+
+
+def _told(folder: Path) -> list[SeenClip]:
+    """Load the seen clips of a folder that something is said about."""
+    kept = [clip for clip in load_clips(folder) if clip.dialogues]
+    logger.info("%d clips in %s", len(kept), folder)
+    return kept
 
 
 def _there(batch: LanguageBatch) -> np.ndarray:

@@ -16,12 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sparrow.model.looking import WINDOW
 from sparrow.model.pixel_decoder import box_map
 from sparrow.model.sam import FrameFeatures, Prompts
 from sparrow.model.sparrow import SparrowModel
+from sparrow.model.window import Window
+from sparrow.train.pointing import shrunk
 from sparrow.train.seen_clips import ClipOrder, EncodedDialogue, SeenClip, see_clip
 from sparrow.train.stage import Stage, parse
-from sparrow.train.tracker import Tracker, TrackerBatch, frame_loss
+from sparrow.train.tracker import frame_loss
+from sparrow.train.windows import WindowBatch, Windows
 from sparrow.world import splits
 from sparrow.world.picture import load_atlas
 from sparrow.world.scene import Scene
@@ -40,8 +44,8 @@ class PromptingSettings:
     full_share: float = 0.3
     jitter: float = 0.05
     """Standard deviation of a prompted box's edges over its size."""
-    tracker: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the tracker's own batches."""
+    windows: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the windows stage, whose batches go along."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +53,11 @@ class ReferentBatch:
     """N referents of drawn dialogues, each on the frame where it is largest."""
 
     frames: np.ndarray
-    """(N, S, S, 3) uint8."""
+    """(N, S, S, 3) uint8 windows around them."""
     masks: np.ndarray
     """(N, S/2, S/2) bool."""
     corners: np.ndarray
-    """(N, 2, 2) float32 model pixels of a noisy box."""
+    """(N, 2, 2) float32 a noisy box, in pixels of the window."""
     box_states: np.ndarray
     """(N, W) float32 states of the language model that predict [BOX]."""
     seg_states: np.ndarray
@@ -76,29 +80,29 @@ class Prompting:
     def __init__(self, model: SparrowModel, stage: Stage) -> None:
         self.model = model
         self._settings = parse(PromptingSettings, stage.settings, f"stage {stage.name}, settings")
-        self._tracker = Tracker(model, replace(stage, settings=self._settings.tracker))
+        self._windows = Windows(model, replace(stage, settings=self._settings.windows))
         self._atlas = load_atlas()
         self._order = ClipOrder(
             _FIRST_SEED, 1, views=1, dialogues=1, turns=3, full_share=self._settings.full_share
         )
 
-    def batch(self, index: int) -> tuple[TrackerBatch, ReferentBatch]:
-        return self._tracker.batch(index), self._referents(
+    def batch(self, index: int) -> tuple[WindowBatch, ReferentBatch]:
+        return self._windows.batch(index), self._referents(
             (_FIRST_SEED + index * 16) % splits.TRAIN[1], index
         )
 
     def loss(
-        self, batch: tuple[TrackerBatch, ReferentBatch], step: int
+        self, batch: tuple[WindowBatch, ReferentBatch], step: int
     ) -> tuple[Tensor, dict[str, float]]:
-        tracking, logs = self._tracker.loss(batch[0], step)
+        tracking, logs = self._windows.loss(batch[0], step)
         selection, right = self._selection_loss(batch[1])
         decoding, ious = self._decoding_loss(batch[1])
         logs |= {"box_right": right, **ious}
         return tracking + 0.5 * selection + 0.5 * decoding, logs
 
     def validate(self) -> dict[str, float]:
-        """The tracker's validation, and masks from each kind of prompt."""
-        metrics = self._tracker.validate()
+        """The windows' validation, and masks from each kind of prompt."""
+        metrics = self._windows.validate()
         sums: dict[str, list[float]] = {}
         for number in range(4):
             referents = self._referents(splits.VALIDATION[0] + 50_000 + number * 16, number)
@@ -107,7 +111,7 @@ class Prompting:
             for key, value in {**ious, "box_right": right}.items():
                 sums.setdefault(key, []).append(value)
         metrics |= {key: float(np.mean(values)) for key, values in sums.items()}
-        metrics["score"] = (metrics["key_iou"] + metrics["clip_j"]) / 2 + 0.5 * metrics["both"]
+        metrics["score"] += 0.5 * metrics["both"]
         return metrics
 
     def _selection_loss(self, batch: ReferentBatch) -> tuple[Tensor, float]:
@@ -233,16 +237,21 @@ class Prompting:
         times = ((np.arange(count) + 0.5) * share).astype(int)
         areas = np.nan_to_num((boxes[times, 2:] - boxes[times, :2]).prod(1))
         side = self.model.pixel_decoder.side
-        drawn = scene.render(int(times[areas.argmax()]), (side, side))
+        drawn = scene.render(int(times[areas.argmax()]))
         mask = drawn.masks[thing - 1]
         if mask.sum() < 24:
             return None
         corners = drawn.boxes[thing - 1].reshape(2, 2)
         noise = rng.normal(0, self._settings.jitter, (2, 2)) * (corners[1] - corners[0])
-        corners = np.clip(corners + noise, 0, side)
+        corners = np.clip(corners + noise, 0, drawn.rgb.shape[1::-1])
         corners = np.stack([corners.min(0), np.maximum(corners.max(0), corners.min(0) + 2)])
-        small = mask.reshape(side // 2, 2, side // 2, 2).mean((1, 3)) >= 0.5
-        return {"frames": drawn.rgb, "masks": small, "corners": corners.astype(np.float32)}
+        window = Window.around(corners.reshape(4), WINDOW, drawn.rgb.shape[:2])
+        scale = side / (window.edges[2:] - window.edges[:2])
+        return {
+            "frames": self.model.pixel_decoder.squash(window.cut(drawn.rgb)),
+            "masks": shrunk(window.cut(mask), side // 2) >= 0.5,
+            "corners": ((corners - window.edges[:2]) * scale).astype(np.float32),
+        }
 
 
 _PER_THING = ("keys", "scores", "there")

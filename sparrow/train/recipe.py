@@ -21,6 +21,7 @@ from sparrow.train.proposals import ProposalsTask
 from sparrow.train.sizes import mini_config, mini_tokenizer
 from sparrow.train.stage import Stage
 from sparrow.train.tracker import Tracker
+from sparrow.train.windows import Windows
 
 logger = logging.getLogger(__name__)
 
@@ -81,5 +82,6 @@ def _task(model: SparrowModel, stage: Stage) -> Task:
         "objects": Objects,
         "language": Language,
         "prompting": Prompting,
+        "windows": Windows,
     }
     return tasks[stage.task](model, stage)

@@ -40,6 +40,7 @@ def mini_config() -> SparrowConfig:
             multimask=False,
             dense_prompts=True,
             memory_gate=True,
+            windowed=True,
         ),
         proposer=mini_proposer(),
         selector=mini_selector(_STATE, 2 * llm.width),

@@ -24,7 +24,7 @@ class Stage:
 
     name: str
     """Folder name below the runs folder."""
-    task: Literal["tracker", "proposals", "objects", "language", "prompting"]
+    task: Literal["tracker", "proposals", "objects", "language", "prompting", "windows"]
     """The module of sparrow.train that makes batches and losses."""
     steps: int
     """Optimiser steps in all."""

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from sparrow import masks as mask_tools
 from sparrow.model.memory import Memory
-from sparrow.model.pixel_decoder import FramePrompt, box_map, click_map
+from sparrow.model.pixel_decoder import FramePrompt
 from sparrow.model.sam import Decoded, Prompts
 from sparrow.model.sparrow import SparrowModel
 from sparrow.model.tracking import Target, track
-from sparrow.train.losses import balanced_bce, mask_dice
+from sparrow.train.losses import balanced_bce, mask_bce, mask_dice
+from sparrow.train.pointing import Pointing, by_box, by_click, by_mask
 from sparrow.train.stage import Stage, parse
 from sparrow.world import splits
 from sparrow.world.cutouts import sample_cutout_clip
@@ -86,7 +87,7 @@ class Tracker:
         self._steps = stage.steps
         self._settings = parse(TrackerSettings, stage.settings, f"stage {stage.name}, settings")
         self._side = model.pixel_decoder.side
-        self._photos = _existing(self._settings.photos)
+        self._photos = existing(self._settings.photos)
         self._atlas = load_atlas()
         self._validation: list[_SceneFrames] = []
 
@@ -228,15 +229,23 @@ class _SceneFrames:
         yield from self._frames[start:stop]
 
 
-def _existing(folder: str | None) -> Path | None:
+def existing(folder: str | None) -> Path | None:
+    """Give a folder of pictures; None, and a warning, where it is not there."""
     if folder is None or Path(folder).is_dir():
         return None if folder is None else Path(folder)
     logger.warning("no pictures at %s: training without photographs (see sparrow atlas)", folder)
     return None
 
 
-def frame_loss(decoded: Decoded, truth: Tensor) -> tuple[Tensor, float]:
-    """Mask, overlap and presence losses of N objects in one frame; truth (N, S/2, S/2) bool."""
+def frame_loss(decoded: Decoded, truth: Tensor, *, balanced: bool = True) -> tuple[Tensor, float]:
+    """Mask, overlap and presence losses of N objects in one frame, and their mean overlap.
+
+    Args:
+        decoded: of the objects.
+        truth: (N, S/2, S/2) bool.
+        balanced: weigh the objects and their backgrounds by themselves, so that small ones count. What is
+            doubtful then becomes part of the mask: in windows, where no object is small, it is left out.
+    """
     present = truth.flatten(1).any(1)
     presence_loss = F.binary_cross_entropy_with_logits(decoded.score, present.float())
     if not present.any():
@@ -250,7 +259,11 @@ def frame_loss(decoded: Decoded, truth: Tensor) -> tuple[Tensor, float]:
         overlap = (inside & truth[present]).flatten(1).sum(1)
         union = (inside | truth[present]).flatten(1).sum(1)
         iou = overlap / union
-    loss = 5 * balanced_bce(logits, target).mean() + mask_dice(logits, target, len(target))
+    count = len(target)
+    if balanced:
+        loss = 5 * balanced_bce(logits, target).mean() + mask_dice(logits, target, count)
+    else:
+        loss = 10 * mask_bce(logits, target, count) + 2 * mask_dice(logits, target, count)
     loss = loss + (decoded.iou[present] - iou).abs().mean() + presence_loss
     return loss, float(iou.mean())
 
@@ -274,32 +287,25 @@ def _assemble(
                 continue
             if masks[t, n].any():
                 kind = int(kinds[n]) if t == 0 else _BOX
-                points[t, n], labels[t, n], dense[t, n] = _prompt(masks[t, n], kind, rng, grid)
+                drawn = _prompt(masks[t, n], kind, rng)
+                points[t, n], labels[t, n], dense[t, n] = drawn.points, drawn.labels, drawn.dense
     small = masks.reshape(length, objects, side // 2, 2, side // 2, 2).mean((3, 5)) >= 0.5
     return TrackerBatch(frames, small, kinds, points, labels, dense)
 
 
-def _prompt(
-    mask: np.ndarray, kind: int, rng: np.random.Generator, grid: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Point at a mask (S, S): points (2, 2), labels (2,) and the dense map (S/4, S/4)."""
+def _prompt(mask: np.ndarray, kind: int, rng: np.random.Generator) -> Pointing:
+    """Point at a mask (S, S)."""
     side = mask.shape[0]
     if kind == _MASK:
         size = int(rng.integers(1, 4)) * 2 - 1
         change = cv2.dilate if rng.random() < 0.5 else cv2.erode
-        rough = change(mask.astype(np.uint8), np.ones((size, size), np.uint8)).astype(np.float32)
-        small = cv2.resize(rough, (grid, grid), interpolation=cv2.INTER_AREA).astype(np.float32)
-        return np.zeros((2, 2), np.float32), np.array([-1, -1], np.int32), small
+        rough = change(mask.astype(np.uint8), np.ones((size, size), np.uint8))
+        return by_mask(np.asarray(rough), side, boxed=False)
     if kind == _CLICK:
-        depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
-        inner = np.argwhere(depth >= 0.5 * depth.max())
-        y, x = inner[rng.integers(len(inner))]
-        click = np.array([[x + 0.5, y + 0.5], [0, 0]], np.float32)
-        return click, np.array([1, -1], np.int32), click_map(click[:1] / 4, grid)
+        return by_click(mask, rng, side)
     corners = mask_tools.box_of(mask).reshape(2, 2)
     if rng.random() < 0.5:
         spread = 0.08 * (corners[1] - corners[0])
         corners = np.clip(corners + rng.normal(0, 1, (2, 2)) * spread, 0, side)
         corners = np.stack([corners.min(0), np.maximum(corners.max(0), corners.min(0) + 2)])
-    corners = corners.astype(np.float32)
-    return corners, np.array([2, 3], np.int32), box_map(corners / 4, grid)
+    return by_box(corners, side)

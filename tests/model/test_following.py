@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sparrow import masks
-from sparrow.model.following import Followed, Follower, follow_steps, hints, window_at
+from sparrow.model.following import Followed, Follower, follow_steps, hints
 from sparrow.model.pixel_decoder import PixelDecoder
 from sparrow.model.tracking import Reached
 from sparrow.types import MaskTrack, Progress
@@ -46,28 +46,6 @@ def red(mask: np.ndarray) -> np.ndarray:
     return np.where(mask[..., None], (250, 0, 0), (0, 0, 0)).astype(np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("centre", "reach", "expected"),
-    [
-        ((80, 60), 60, ((30, 90), (50, 110))),
-        ((0, 0), 60, ((0, 60), (0, 60))),
-        ((160, 120), 60, ((60, 120), (100, 160))),
-        ((80, 60), 140, ((0, 120), (10, 150))),
-        ((80, 60), 5000, ((0, 120), (0, 160))),
-        ((80, 60), 1, ((36, 84), (56, 104))),
-    ],
-)
-def test_windows_stay_in_the_frame(
-    centre: tuple[int, int], reach: float, expected: tuple[tuple[int, int], tuple[int, int]]
-) -> None:
-    rows, columns = window_at(np.array(centre), reach, (120, 160))
-    assert ((rows.start, rows.stop), (columns.start, columns.stop)) == expected
-
-
-def test_a_window_is_no_larger_than_a_tiny_frame() -> None:
-    assert window_at(np.array([3, 2]), 100, (5, 7)) == (slice(0, 5), slice(0, 7))
-
-
 def test_hints_point_with_boxes_and_maps_or_not_at_all() -> None:
     decoder = PixelDecoder(TINY)  # of side 64
     prompts = hints(decoder, [square(8, 4, 16, (32, 32)), np.zeros((32, 32))])
@@ -85,9 +63,9 @@ def test_the_window_goes_with_the_thing() -> None:
         mask, score = follower.step(red(truth))
         assert masks.iou(mask, truth) > 0.7
         assert score == pytest.approx(0.9, abs=1e-3)
-    rows, columns = follower.window()
-    assert abs((rows.start + rows.stop) / 2 - 66) <= 3
-    assert abs((columns.start + columns.stop) / 2 - 74) <= 3
+    window = follower.window()
+    assert abs((window.top + window.bottom) / 2 - 66) <= 3
+    assert abs((window.left + window.right) / 2 - 74) <= 3
 
 
 def test_a_leak_does_not_get_far() -> None:
@@ -115,7 +93,7 @@ def test_a_lost_thing_is_looked_for_further_around() -> None:
     near = follower.window()
     assert not follower.step(red(np.zeros((120, 160), dtype=bool)))[0].any()
     far = follower.window()
-    assert far[0].start < near[0].start and far[1].stop > near[1].stop
+    assert far.top < near.top and far.right > near.right
     truth = square(100, 60, 20)
     assert masks.iou(follower.step(red(truth))[0], truth) > 0.6
 

@@ -26,10 +26,18 @@ def centres(track: np.ndarray) -> np.ndarray:
         ([proposals((0.5, 0.5, RED))], 1),
         ([proposals((0.5, 0.5, RED)), proposals()], 0),
         ([proposals((0.5, 0.5, RED)), proposals((0.5, 0.5, RED))], 1),
-        ([proposals((0.5, 0.5, RED), score=0.4)] * 3, 0),
-        ([proposals((0.5, 0.5, RED), score=0.2)] * 3, 0),
+        ([proposals((0.5, 0.5, RED), score=0.38)] * 3, 0),
+        ([proposals((0.5, 0.5, RED), score=0.6)] * 2 + [proposals()] * 6, 0),
     ],
-    ids=["none", "empty", "single frame", "seen once", "seen twice", "weak", "too weak to begin"],
+    ids=[
+        "none",
+        "empty",
+        "single frame",
+        "seen once",
+        "seen twice",
+        "weak",
+        "weak and seldom seen",
+    ],
 )
 def test_number_of_tracks(frames, tracks):
     linked = link(frames, LinkConfig())
@@ -54,10 +62,29 @@ def test_a_gap_is_bridged_and_left_unseen():
     assert np.isnan(linked.boxes[0, :, 0]).tolist() == [False, False, True, True, False, False]
 
 
-def test_a_gap_beyond_the_limit_begins_another_track():
-    frames = [proposals((0.5, 0.5, RED))] * 2 + [proposals()] * 3 + [proposals((0.5, 0.5, RED))] * 2
-    assert len(link(frames, LinkConfig(max_gap=2)).boxes) == 2
-    assert len(link(frames, LinkConfig(max_gap=3)).boxes) == 1
+def test_a_thing_is_found_again_by_its_look_after_a_long_gap():
+    frames = [proposals((0.5, 0.5, RED))] * 2 + [proposals()] * 5 + [proposals((0.8, 0.5, RED))] * 2
+    assert len(link(frames, LinkConfig()).boxes) == 1
+
+
+def test_what_looks_different_far_away_is_another_thing():
+    frames = [proposals((0.1, 0.5, RED))] * 3 + [proposals((0.9, 0.5, BLUE))] * 3
+    assert len(link(frames, LinkConfig()).boxes) == 2
+
+
+def test_two_proposals_of_a_frame_are_never_one_track():
+    frames = [proposals((0.5, 0.5, RED), (0.51, 0.5, RED))] * 4
+    linked = link(frames, LinkConfig())
+    assert len(linked.boxes) == 2 and not np.isnan(linked.boxes).any()
+
+
+def test_things_of_one_look_in_one_place_are_told_apart_by_size():
+    small, large = np.array([0.3, 0.3, 0.4, 0.4]), np.array([0.3, 0.3, 0.7, 0.7])
+    both = np.stack([small, large]).astype(np.float32)
+    frames = [FrameProposals(both, np.full(2, 0.9, np.float32), np.stack([RED, RED]))] * 3
+    linked = link(frames, LinkConfig())
+    sides = linked.boxes[..., 2] - linked.boxes[..., 0]
+    assert sorted(sides.mean(1).tolist()) == pytest.approx([0.1, 0.4], abs=1e-6)
 
 
 def test_only_the_best_tracks_are_kept_best_first():

@@ -58,10 +58,10 @@ class Frames:
             yield self.frames[index]
 
 
-@pytest.fixture(scope="module")
-def decoder() -> PixelDecoder:
+@pytest.fixture(scope="module", params=[False, True], ids=["whole frames", "windows"])
+def decoder(request: pytest.FixtureRequest) -> PixelDecoder:
     torch.manual_seed(0)
-    return PixelDecoder(TINY).eval()
+    return PixelDecoder(replace(TINY, windowed=request.param)).eval()
 
 
 def test_no_target_reads_nothing(decoder: PixelDecoder) -> None:

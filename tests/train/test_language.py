@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +129,20 @@ def test_a_batch_marks_the_words_and_objects_to_be_found(task):
     assert (ends == tokenizer.id_of(END)).all()
     assert (batch.ids == tokenizer.id_of(TSF)).sum() == len(batch.pointed_tokens)
     assert batch.answered.sum() == (batch.turns[:, 2] - batch.turns[:, 1] - 1).sum()
+
+
+def test_clips_of_an_earlier_stage_are_mixed_in(task, settings, tmp_path):
+    clips = load_clips(Path(settings["cache"]) / "train")
+    other = [replace(clip, seed=clip.seed + 1000) for clip in clips]
+    save_clips(other, tmp_path / "earlier" / "train")
+    both = {**settings, "also": str(tmp_path / "earlier")}
+    mixed = Language(Holder(), Stage("language", "language", steps=2, settings=both))
+    drawn: list[int] = []
+    mixed._collate = lambda pairs, *_: drawn.extend(clip.seed for clip, _ in pairs)
+    for index in range(20):
+        mixed.batch(index)
+    share = np.mean([seed >= 1_001_000 for seed in drawn])
+    assert len(drawn) == 60 and 0.3 < share < 0.7
 
 
 def test_a_few_steps_lower_the_loss_and_leave_the_encoder_alone(task):

@@ -21,7 +21,7 @@ STAGE = Stage(
     name="prompting",
     task="prompting",
     steps=10,
-    settings={"clips": 2, "referents": 6, "tracker": {"phases": ((1.0, 1, 2),)}},
+    settings={"clips": 2, "referents": 6, "windows": {"phases": ((1.0, 1, 2),)}},
 )
 
 
@@ -85,7 +85,7 @@ def test_strange_weights_are_named(tmp_path: Path) -> None:
 def test_later_stages_overwrite_earlier_ones(tmp_path: Path) -> None:
     name = "pixel_decoder.token_proj.bias"
     paths = []
-    for number, stage in enumerate(("tracker", "prompting")):
+    for number, stage in enumerate(("windows", "prompting")):
         paths.append(tmp_path / f"{stage}.yaml")
         paths[-1].write_text(f"name: {stage}\ntask: {stage}\nsteps: 1")
         (tmp_path / stage).mkdir()

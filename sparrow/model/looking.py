@@ -1,0 +1,170 @@
+"""One object in one frame: where to look, what the decoder makes of it, and what the next frame needs of that.
+
+A windowed decoder looks at each object through a window around it, any other at the whole frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from sparrow import masks
+from sparrow.model.memory import Memory
+from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
+from sparrow.model.sam import Decoded, FrameFeatures
+from sparrow.model.window import Window, moved_logits
+
+WINDOW = 2.2
+"""Side of a window in longer sides of what is pointed at, ..."""
+LATER = 2.8
+"""... and of what has to be found again first."""
+_BEYOND = 0.05  # share of a box by which a mask may reach beyond it
+_WIDER = 0.1  # share by which the window around a lost object grows each frame, ...
+_WIDEST = 5.0  # ... up to so many of its longer sides
+
+
+class Eyes:
+    """A frame as a decoder sees it; what is looked at twice is encoded once."""
+
+    def __init__(
+        self, decoder: PixelDecoder, frame: np.ndarray, size_hw: tuple[int, int] | None = None
+    ) -> None:
+        """Look at a frame.
+
+        Args:
+            decoder: encodes.
+            frame: (H, W, 3) uint8; for a decoder without windows it may be squashed already.
+            size_hw: of the displayed frame, where it may be.
+        """
+        self.decoder = decoder
+        self.frame = frame
+        self.size_hw = size_hw or (frame.shape[0], frame.shape[1])
+        self.all = Window.whole(self.size_hw)
+        self._seen: dict[Window, FrameFeatures] = {}
+
+    def look(self, window: Window) -> FrameFeatures:
+        """Encode a window of the frame."""
+        if window not in self._seen:
+            part = self.frame if window == self.all else window.cut(self.frame)
+            self._seen[window] = self.decoder.encode(part)
+        return self._seen[window]
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What was seen of an object in a frame."""
+
+    decoded: Decoded
+    """Of the window."""
+    mask: np.ndarray
+    """(H, W) bool."""
+    window: Window
+    box: np.ndarray | None
+    """(4,) pixel xyxy, where it is: its prompted box, else its mask's; None without either."""
+    place: np.ndarray | None
+    """(4,) the same, or where it was last."""
+    lost: int
+    """Frames since then."""
+
+    def shown_in(self, window: Window) -> Tensor:
+        """Give the mask's logits (1, 1, S/4, S/4) as another window shows them."""
+        gated = self.decoded.gated
+        if window == self.window:
+            return gated
+        return moved_logits(gated, self.window.edges[None], window.edges[None])
+
+
+def point(eyes: Eyes, prompt: FramePrompt) -> Sight:
+    """Find what a prompt points at, by this frame alone."""
+    return look(eyes, prompt, None, eyes.decoder.new_memory(), 0)
+
+
+def look(
+    eyes: Eyes,
+    prompt: FramePrompt | None,
+    before: Sight | None,
+    memory: Memory,
+    index: int,
+    *,
+    reverse: bool = False,
+) -> Sight:
+    """Decode an object in a frame and remember it.
+
+    Args:
+        eyes: on the frame.
+        prompt: in pixels of the frame; a mask is taken for the truth, once its clicks are obeyed. None
+            where memory alone speaks.
+        before: the neighbouring frame's; None on the first, which needs a prompt.
+        memory: of the object; changed in place.
+        index: of the frame.
+        reverse: tracking runs against the frame order.
+    """
+    decoder, size_hw = eyes.decoder, eyes.size_hw
+    if prompt is not None and prompt.mask is not None:
+        mask = prompt.mask
+        if prompt.clicks:
+            mask = decoder.refine(eyes.frame, eyes.look(eyes.all), prompt)
+        window = _window(eyes, FramePrompt(mask=mask), before)
+        decoded = decoder.accept(eyes.look(window), window.cut(mask), memory, index)
+    else:
+        window = _window(eyes, prompt, before)
+        decoded = decoder.step(
+            eyes.look(window),
+            None if prompt is None else window.inside(prompt),
+            None if before is None else before.shown_in(window),
+            memory,
+            index,
+            window.size_hw,
+            reverse=reverse,
+        )
+        mask = window.paste(decoder.to_mask(decoded, window.size_hw), size_hw)
+        if decoder.config.windowed and prompt is not None and prompt.box is not None:
+            mask = _kept_in(mask, prompt.box)
+    box = _boxed(prompt) if prompt is not None and prompt.mask is None else None
+    box = _tight(mask) if box is None else box
+    if box is not None or before is None:
+        return Sight(decoded, mask, window, box, box, 0)
+    return Sight(decoded, mask, window, None, before.place, before.lost + 1)
+
+
+def _window(eyes: Eyes, prompt: FramePrompt | None, before: Sight | None) -> Window:
+    """Choose where to look: around what is pointed at, or where the object was last."""
+    if not eyes.decoder.config.windowed:
+        return eyes.all
+    box = None if prompt is None else _boxed(prompt)
+    if box is None and prompt is not None and prompt.clicks:
+        # See first how large the object is.
+        size_hw, alone = eyes.size_hw, eyes.decoder.new_memory()
+        decoded = eyes.decoder.step(eyes.look(eyes.all), prompt, None, alone, 0, size_hw)
+        box = _tight(eyes.decoder.to_mask(decoded, size_hw))
+    if box is not None:
+        return Window.around(box, WINDOW, eyes.size_hw)
+    if before is None or before.place is None:
+        return eyes.all
+    times = min(LATER * (1 + _WIDER * before.lost), _WIDEST)
+    return Window.around(before.place, times, eyes.size_hw)
+
+
+def _kept_in(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Leave out what of a mask (H, W) lies beyond its box (4,): a small decoder takes bits of neighbours."""
+    margin = _BEYOND * (box[2:] - box[:2])
+    left, top = np.maximum(np.round(box[:2] - margin), 0).astype(int)
+    right, bottom = np.round(box[2:] + margin).astype(int)
+    kept = np.zeros_like(mask)
+    kept[top:bottom, left:right] = mask[top:bottom, left:right]
+    return kept
+
+
+def _boxed(prompt: FramePrompt) -> np.ndarray | None:
+    """Give the box of a prompt, or that of its mask."""
+    if prompt.box is not None or prompt.mask is None:
+        return prompt.box
+    return _tight(prompt.mask)
+
+
+def _tight(mask: np.ndarray) -> np.ndarray | None:
+    """Give the box (4,) of a mask (H, W), None for an empty one."""
+    box = masks.box_of(mask)
+    return None if np.isnan(box[0]) else box

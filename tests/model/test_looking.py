@@ -1,0 +1,101 @@
+"""Where a windowed decoder looks: around what points, around where the thing was, ever wider once it is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sparrow.model.looking import LATER, WINDOW, Eyes, look, point
+from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
+from sparrow.model.window import Window
+from tests.model.test_tracking import TINY
+
+BOX = np.array([60.0, 40, 90, 70])
+FRAME = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> PixelDecoder:
+    torch.manual_seed(0)
+    return PixelDecoder(replace(TINY, windowed=True)).eval()
+
+
+@pytest.fixture(autouse=True)
+def without_gradients() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+def side(window: Window) -> int:
+    return max(window.size_hw)
+
+
+def decided(decoder: PixelDecoder, *, there: bool) -> PixelDecoder:
+    """Make an untrained decoder say always, or never, that the thing is there."""
+    with torch.no_grad():
+        decoder.sam.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(
+            20.0 if there else -20.0
+        )
+    return decoder
+
+
+def test_a_box_is_looked_at_through_a_window_and_the_mask_stays_in_it(
+    decoder: PixelDecoder,
+) -> None:
+    sight = point(Eyes(decided(decoder, there=True), FRAME), FramePrompt(box=BOX))
+    assert sight.window == Window.around(BOX, WINDOW, (120, 160))
+    assert side(sight.window) == 66
+    margin = 2
+    outside = sight.mask.copy()
+    outside[40 - margin : 70 + margin, 60 - margin : 90 + margin] = False
+    assert sight.mask.shape == (120, 160) and not outside.any()
+
+
+def test_a_click_first_sees_how_large_the_thing_is(decoder: PixelDecoder) -> None:
+    eyes = Eyes(decided(decoder, there=True), FRAME)
+    sight = point(eyes, FramePrompt(clicks=((75.0, 55.0, True),)))
+    assert sight.mask.shape == (120, 160)
+    assert len(eyes._seen) == len({eyes.all, sight.window})
+
+
+def test_a_mask_is_taken_as_it_is(decoder: PixelDecoder) -> None:
+    mask = np.zeros((120, 160), bool)
+    mask[40:70, 60:90] = True
+    sight = point(Eyes(decoder, FRAME), FramePrompt(mask=mask))
+    assert np.array_equal(sight.mask, mask)
+    assert sight.window == Window.around(BOX, WINDOW, (120, 160))
+
+
+def test_a_lost_thing_is_looked_for_further_and_further_around(decoder: PixelDecoder) -> None:
+    memory = decoder.new_memory()
+    sight = look(Eyes(decided(decoder, there=True), FRAME), FramePrompt(box=BOX), None, memory, 0)
+    decided(decoder, there=False)
+    sides = []
+    for index in range(1, 40):
+        sight = look(Eyes(decoder, FRAME), None, sight, memory, index)
+        assert not sight.mask.any() and sight.lost == index
+        assert sight.place is not None and np.array_equal(sight.place, BOX)
+        sides.append(side(sight.window))
+    assert sides[0] == int(LATER * 30)
+    assert sides == sorted(sides) and sides[-1] == 150
+
+
+def test_what_is_looked_at_twice_is_encoded_once(decoder: PixelDecoder) -> None:
+    eyes = Eyes(decoder, FRAME)
+    first, second = (point(eyes, FramePrompt(box=BOX)) for _ in range(2))
+    assert len(eyes._seen) == 1
+    assert np.array_equal(first.mask, second.mask)
+
+
+def test_without_windows_the_whole_frame_is_seen() -> None:
+    torch.manual_seed(0)
+    plain = PixelDecoder(TINY).eval()
+    sight = point(Eyes(plain, FRAME), FramePrompt(box=BOX))
+    decoded = plain.step(
+        plain.encode(FRAME), FramePrompt(box=BOX), None, plain.new_memory(), 0, (120, 160)
+    )
+    assert np.array_equal(sight.mask, plain.to_mask(decoded, (120, 160)))
