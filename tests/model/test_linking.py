@@ -26,7 +26,7 @@ def centres(track: np.ndarray) -> np.ndarray:
         ([proposals((0.5, 0.5, RED))], 1),
         ([proposals((0.5, 0.5, RED)), proposals()], 0),
         ([proposals((0.5, 0.5, RED)), proposals((0.5, 0.5, RED))], 1),
-        ([proposals((0.5, 0.5, RED), score=0.38)] * 3, 0),
+        ([proposals((0.5, 0.5, RED), score=0.33)] * 3, 0),
         ([proposals((0.5, 0.5, RED), score=0.6)] * 2 + [proposals()] * 6, 0),
     ],
     ids=[
