@@ -25,7 +25,8 @@ from sparrow.train.pointing import shrunk
 from sparrow.train.seen_clips import ClipOrder, EncodedDialogue, SeenClip, see_clip
 from sparrow.train.stage import Stage, parse
 from sparrow.train.tracker import frame_loss
-from sparrow.train.windows import WindowBatch, Windows
+from sparrow.train.window_batches import WindowBatch
+from sparrow.train.windows import Windows
 from sparrow.world import splits
 from sparrow.world.picture import load_atlas
 from sparrow.world.scene import Scene
