@@ -7,7 +7,7 @@ its things has which referent id. Neither streams nor tracks through the video.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ from sparrow.video import Video
 
 _SAME_TRACK = 0.35
 """Mean overlap from which a tracked mask is that of a found thing: masks drift, others reach .25 at most."""
-_BRIDGE_SECONDS = 1.0  # between sampled frames, up to which a thing is taken to go straight
+_BRIDGE_SECONDS = 1.0  # between boxes, up to which a thing is taken to go straight
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,17 +225,23 @@ class Grounding:
             frames = range(self._video.num_frames)
             prompts = {f: FramePrompt(box=known.get(f), token=thing.token) for f in frames}
         prompts[anchor] = FramePrompt(box=box, token=token)
-        return Target(referent_id, anchor, prompts)
+        return Target(
+            referent_id,
+            anchor,
+            prompts,
+            near=near_frames(known, self.indices, self._video.num_frames),
+        )
 
     def _bridged(self, seen: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-        """Add the boxes between sampled frames that follow each other closely, on a straight way."""
+        """Add the boxes between those that follow each other closely, on a straight way."""
         bridged = dict(seen)
         reach = _BRIDGE_SECONDS * self._video.fps
-        for start, stop in pairwise(dict.fromkeys(self.indices)):
-            if start in seen and stop in seen and stop - start <= reach:
-                for frame in range(start + 1, stop):
-                    share = (frame - start) / (stop - start)
-                    bridged[frame] = (1 - share) * seen[start] + share * seen[stop]
+        for start, stop in pairwise(sorted(seen)):
+            if stop - start > reach:
+                continue
+            for frame in range(start + 1, stop):
+                share = (frame - start) / (stop - start)
+                bridged[frame] = (1 - share) * seen[start] + share * seen[stop]
         return bridged
 
     def _follow(
@@ -259,3 +265,21 @@ class Grounding:
             if frame in places:
                 row[place] = boxes.to_norm(found.boxes[places[frame]], self._video.size_hw)
         return row
+
+
+def near_frames(known: Collection[int], indices: Collection[int], num_frames: int) -> range | None:
+    """Give the frames in which a thing may be, up to the sampled ones before and after in which it was not found.
+
+    Args:
+        known: frames in which it was found.
+        indices: the sampled frames.
+        num_frames: of the video.
+
+    Returns:
+        None where it was found nowhere: nothing is known then.
+    """
+    if not known:
+        return None
+    before = [frame for frame in indices if frame < min(known)]
+    after = [frame for frame in indices if frame > max(known)]
+    return range(max(before) + 1 if before else 0, min(after) if after else num_frames)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparrow.grounding import Grounding, Pointed
+from sparrow.grounding import Grounding, Pointed, near_frames
 from sparrow.ingest import open_video
 from sparrow.model.alone import alone_steps
 from sparrow.model.config import GroundingConfig
@@ -176,3 +176,20 @@ def test_a_stored_model_keeps_its_grounding(tmp_path: Path, grounded: Sparrow) -
     config = replace(grounded.model.config, grounding=GroundingConfig(linked=False))
     checkpoint.write_config(tmp_path, config)
     assert checkpoint.read_config(tmp_path, SparrowConfig) == config
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({}, None),
+        ({7}, range(3, 12)),
+        ({2, 3, 7}, range(0, 12)),
+        ({12, 17}, range(8, 20)),
+        ({2, 17}, range(0, 20)),
+    ],
+    ids=["nowhere", "once", "from the start", "to the end", "all along"],
+)
+def test_a_thing_may_be_up_to_where_it_was_not_found(
+    known: set[int], expected: range | None
+) -> None:
+    assert near_frames(known, [2, 7, 12, 17], 20) == expected

@@ -5,9 +5,11 @@ A windowed decoder looks at each object through a window around it, any other at
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from sam2.modeling.sam2_base import NO_OBJ_SCORE
 from torch import Tensor
 
 from sparrow import masks
@@ -74,6 +76,16 @@ class Sight:
         if window == self.window:
             return gated
         return moved_logits(gated, self.window.edges[None], window.edges[None])
+
+    def missed(self, before: Sight | None) -> Sight:
+        """Give the same frame where the mask is not believed: the thing is out of sight.
+
+        Args:
+            before: what was seen in the neighbouring frame, if anything.
+        """
+        gone = replace(self.decoded, gated=torch.full_like(self.decoded.gated, NO_OBJ_SCORE))
+        place, lost = (None, 0) if before is None else (before.place, before.lost + 1)
+        return Sight(gone, np.zeros_like(self.mask), self.window, None, place, lost)
 
 
 def point(eyes: Eyes, prompt: FramePrompt) -> Sight:

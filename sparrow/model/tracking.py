@@ -26,6 +26,7 @@ from sparrow.work import Pulse, finish, progress_only
 
 _SAME_BOX = 0.5  # overlap from which a proposal is taken for the object's next box
 _SURE_BOX = 0.3  # score that it needs for that
+_SURE_FAR = 0.85  # presence times overlap from which a thing is believed where it was not proposed
 _CHUNK_BYTES = 128 << 20  # of frames held at once when a video is read backwards
 
 SHOWN_EVERY = 0.5
@@ -59,6 +60,8 @@ class Target:
     """By frame; later prompts correct what memory says. A mask is taken for the truth."""
     before: MaskTrack | None = None
     """The track that is corrected: it stays where tracking does not come."""
+    near: range | None = None
+    """Frames in which it is not known to be out of sight; in others a mask must be surer. None: all."""
 
 
 class Growing:
@@ -206,6 +209,14 @@ def _sweep(
             found = found or propose(frame[None])[0]
             prompt = _snapped(state.sight.box, *found, size_hw)
         sight = look(eyes, prompt, state.sight, state.memory, index, reverse=reverse)
+        near = state.target.near
+        if (
+            prompt is None
+            and near is not None
+            and index not in near
+            and _raw(sight.decoded) < _SURE_FAR
+        ):
+            sight = sight.missed(state.sight)
         state.sight = sight
         if index == state.target.anchor:
             state.anchored = (state.memory.fork(), sight)
@@ -229,7 +240,11 @@ def _snapped(
 
 def confidence(decoded: Decoded, curve: Curve) -> float:
     """Say how sure the decoder is that its mask is the object: presence times predicted overlap, on a curve."""
-    return curve(float((decoded.score.sigmoid() * decoded.iou.clamp(0, 1))[0]))
+    return curve(_raw(decoded))
+
+
+def _raw(decoded: Decoded) -> float:
+    return float((decoded.score.sigmoid() * decoded.iou.clamp(0, 1))[0])
 
 
 def backward(

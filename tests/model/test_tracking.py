@@ -202,6 +202,21 @@ def test_without_a_track_before_it_is_absent_outside_the_span(decoder: PixelDeco
     assert not found.visible()[[0, 1, 5, 6, 7]].any()
 
 
+def test_far_from_where_a_thing_was_proposed_it_is_believed_only_if_sure(
+    decoder: PixelDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, near = Frames(8), range(1, 6)
+    free = track(decoder, frames, [Target(1, 3, {3: BOX})])[0]
+    assert free.scores.max() < 0.85 and free.visible()[[0, 6, 7]].any()
+    held = track(decoder, frames, [Target(1, 3, {3: BOX}, near=near)])[0]
+    assert not held.visible()[[0, 6, 7]].any()
+    for t in near:
+        assert np.array_equal(held.mask(t), free.mask(t))
+    monkeypatch.setattr(tracking, "_SURE_FAR", 0.0)
+    sure = track(decoder, frames, [Target(1, 3, {3: BOX}, near=near)])[0]
+    assert [np.array_equal(sure.mask(t), free.mask(t)) for t in range(8)] == [True] * 8
+
+
 def test_a_correction_within_a_span_is_that_of_the_whole_video(decoder: PixelDecoder) -> None:
     target = Target(9, 3, {3: known(BEFORE, 3), 5: known(BEFORE, 5)}, BEFORE)
     whole = track(decoder, Frames(8), [target])[0]
