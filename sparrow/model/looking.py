@@ -25,6 +25,8 @@ LATER = 2.8
 _BEYOND = 0.05  # share of a box by which a mask may reach beyond it
 _WIDER = 0.1  # share by which the window around a lost object grows each frame, ...
 _WIDEST = 5.0  # ... up to so many of its longer sides
+_FLOOD = 3.0  # times its area lately: a mask that is larger is not believed
+_LATELY = 0.1  # share of each new area in that
 
 
 class Eyes:
@@ -69,6 +71,8 @@ class Sight:
     """(4,) the same, or where it was last."""
     lost: int
     """Frames since then."""
+    area: float
+    """Pixels of its masks lately."""
 
     def shown_in(self, window: Window) -> Tensor:
         """Give the mask's logits (1, 1, S/4, S/4) as another window shows them."""
@@ -85,7 +89,8 @@ class Sight:
         """
         gone = replace(self.decoded, gated=torch.full_like(self.decoded.gated, NO_OBJ_SCORE))
         place, lost = (None, 0) if before is None else (before.place, before.lost + 1)
-        return Sight(gone, np.zeros_like(self.mask), self.window, None, place, lost)
+        area = self.area if before is None else before.area
+        return Sight(gone, np.zeros_like(self.mask), self.window, None, place, lost, area)
 
 
 def point(eyes: Eyes, prompt: FramePrompt) -> Sight:
@@ -136,9 +141,16 @@ def look(
             mask = _kept_in(mask, prompt.box)
     box = _boxed(prompt) if prompt is not None and prompt.mask is None else None
     box = _tight(mask) if box is None else box
-    if box is not None or before is None:
-        return Sight(decoded, mask, window, box, box, 0)
-    return Sight(decoded, mask, window, None, before.place, before.lost + 1)
+    area = float(np.count_nonzero(mask))
+    if before is None:
+        return Sight(decoded, mask, window, box, box, 0, area)
+    if prompt is not None and area:
+        return Sight(decoded, mask, window, box, box, 0, area)
+    place, lost = (before.place, before.lost + 1) if box is None else (box, 0)
+    lately = before.area + _LATELY * (area - before.area) if area else before.area
+    sight = Sight(decoded, mask, window, box, place, lost, lately)
+    flooded = decoder.config.windowed and area > _FLOOD * before.area > 0
+    return sight.missed(before) if flooded else sight
 
 
 def _window(eyes: Eyes, prompt: FramePrompt | None, before: Sight | None) -> Window:

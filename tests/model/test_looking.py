@@ -99,3 +99,18 @@ def test_without_windows_the_whole_frame_is_seen() -> None:
         plain.encode(FRAME), FramePrompt(box=BOX), None, plain.new_memory(), 0, (120, 160)
     )
     assert np.array_equal(sight.mask, plain.to_mask(decoded, (120, 160)))
+
+
+def test_a_flood_is_not_believed_and_the_thing_is_lost(decoder: PixelDecoder) -> None:
+    memory = decoder.new_memory()
+    eyes = Eyes(decided(decoder, there=True), FRAME)
+    first = look(eyes, FramePrompt(box=BOX), None, memory, 0)
+    fair = look(eyes, None, replace(first, area=1e6), memory, 1)
+    assert fair.mask.any() and fair.area > 0.85e6
+    small = np.count_nonzero(fair.mask) / 4
+    flood = look(eyes, None, replace(first, area=small), memory, 1)
+    assert not flood.mask.any()
+    assert (flood.box, flood.lost, flood.area) == (None, 1, small)
+    assert not decoder.to_mask(flood.decoded, (120, 160)).any()
+    pointed = look(eyes, FramePrompt(box=BOX), replace(first, area=1.0), memory, 2)
+    assert pointed.mask.any() and pointed.area == np.count_nonzero(pointed.mask)

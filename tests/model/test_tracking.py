@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparrow.model import tracking
+from sparrow.model import looking, tracking
 from sparrow.model.memory import Memory
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder, box_map, click_map
 from sparrow.model.sam import Prompts, SamConfig
@@ -205,6 +205,7 @@ def test_without_a_track_before_it_is_absent_outside_the_span(decoder: PixelDeco
 def test_far_from_where_a_thing_was_proposed_it_is_believed_only_if_sure(
     decoder: PixelDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(looking, "_FLOOD", 1e9)
     frames, near = Frames(8), range(1, 6)
     free = track(decoder, frames, [Target(1, 3, {3: BOX})])[0]
     assert free.scores.max() < 0.85 and free.visible()[[0, 6, 7]].any()
