@@ -135,6 +135,7 @@ def look(
             index,
             window.size_hw,
             reverse=reverse,
+            there=decoder.config.windowed and _is_drawn(prompt),
         )
         mask = window.paste(decoder.to_mask(decoded, window.size_hw), size_hw)
         if decoder.config.windowed and prompt is not None and prompt.box is not None:
@@ -161,7 +162,9 @@ def _window(eyes: Eyes, prompt: FramePrompt | None, before: Sight | None) -> Win
     if box is None and prompt is not None and prompt.clicks:
         # See first how large the object is.
         size_hw, alone = eyes.size_hw, eyes.decoder.new_memory()
-        decoded = eyes.decoder.step(eyes.look(eyes.all), prompt, None, alone, 0, size_hw)
+        decoded = eyes.decoder.step(
+            eyes.look(eyes.all), prompt, None, alone, 0, size_hw, there=True
+        )
         box = _tight(eyes.decoder.to_mask(decoded, size_hw))
     if box is not None:
         return Window.around(box, WINDOW, eyes.size_hw)
@@ -169,6 +172,11 @@ def _window(eyes: Eyes, prompt: FramePrompt | None, before: Sight | None) -> Win
         return eyes.all
     times = min(LATER * (1 + _WIDER * before.lost), _WIDEST)
     return Window.around(before.place, times, eyes.size_hw)
+
+
+def _is_drawn(prompt: FramePrompt | None) -> bool:
+    """Say whether a prompt is a box or clicks: what they are drawn around or on is there."""
+    return prompt is not None and (prompt.box is not None or bool(prompt.clicks))
 
 
 def _kept_in(mask: np.ndarray, box: np.ndarray) -> np.ndarray:

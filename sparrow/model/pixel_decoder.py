@@ -101,6 +101,7 @@ class PixelDecoder(nn.Module):
         size_hw: tuple[int, int],
         *,
         reverse: bool = False,
+        there: bool = False,
     ) -> Decoded:
         """Decode one object in one frame and remember it.
 
@@ -112,6 +113,7 @@ class PixelDecoder(nn.Module):
             frame: index of the frame.
             size_hw: of the displayed frame, the unit of the prompt.
             reverse: tracking runs against the frame order.
+            there: the object is known to be in the frame, whatever the decoder thinks.
         """
         if prompt is not None:
             prompts = self._prompts(prompt, previous, size_hw)
@@ -119,7 +121,8 @@ class PixelDecoder(nn.Module):
             prompts = Prompts.of_previous(previous)
         else:
             prompts = Prompts()
-        return self.sam.step(features, prompts, memory, frame, reverse=reverse)
+        known = torch.ones(1, dtype=torch.bool, device=features.levels[0].device) if there else None
+        return self.sam.step(features, prompts, memory, frame, reverse=reverse, presence=known)
 
     def refine(self, frame: np.ndarray, features: FrameFeatures, prompt: FramePrompt) -> np.ndarray:
         """Give a prompt's mask (H, W) bool with its clicks obeyed; without clicks as it is.

@@ -1,16 +1,20 @@
 """Tracks of a session -> the files from which the stage draws them: a new file for each new track.
 
-The last file but one of each object stays for a while: a browser may be fetching it just now.
+The files before it stay for a while: while a track grows, a slow browser may still ask for one of them.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparrow.page.stage import write_masks
 from sparrow.sessions.session import Session
 from sparrow.types import MaskTrack
+
+_KEPT = 8
+"""Files of an object that are kept beside the one that holds; a growing track has two new ones a second."""
 
 
 @dataclass(eq=False)
@@ -19,7 +23,7 @@ class MaskFiles:
 
     _now: dict[int, tuple[MaskTrack, Path, int]] = field(default_factory=dict)
     """By referent id: the track, its file, and a number that tells it from the other tracks of this id."""
-    _before: dict[int, Path] = field(default_factory=dict)
+    _before: dict[int, deque[Path]] = field(default_factory=lambda: defaultdict(deque))
     _version: int = 0
 
     def of(self, session: Session, track: MaskTrack) -> tuple[Path, int]:
@@ -30,9 +34,10 @@ class MaskFiles:
             return known[1], known[2]
         path = session.new_path("masks.json")
         write_masks(track, path)
-        session.discard(self._before.pop(i, None))
         if known is not None:
-            self._before[i] = known[1]
+            self._before[i].append(known[1])
+        if len(self._before[i]) > _KEPT:
+            session.discard(self._before[i].popleft())
         self._version += 1
         self._now[i] = track, path, self._version
         return path, self._version
@@ -40,5 +45,5 @@ class MaskFiles:
     def keep_only(self, session: Session, ids: set[int]) -> None:
         """Delete the files of objects that are there no more."""
         for i in set(self._now) - ids:
-            session.discard(self._now.pop(i)[1])
-            session.discard(self._before.pop(i, None))
+            for path in (self._now.pop(i)[1], *self._before.pop(i, ())):
+                session.discard(path)

@@ -34,7 +34,7 @@ def backend(sparrow: Sparrow) -> LocalBackend:
 @pytest.fixture(scope="session")
 def scene() -> Scene:
     """Two things that move over 12 frames."""
-    return Scene.sample(8_100_011, difficulty="easy", atlas=load_atlas(), num_frames=12)
+    return Scene.sample(8_100_317, difficulty="easy", atlas=load_atlas(), num_frames=12)
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ class Visitor:
         known = message.text == GRADIO_UPLOADED
         known |= self._reloading and message.text.startswith(GRADIO_LEFT)
         if message.type in ("error", "warning") and not known:
-            self.troubles.append(f"console: {message.text}")
+            self.troubles.append(f"console: {message.text} {message.location['url']}")
 
     def _note_request(self, request: Request) -> None:
         if not request.url.startswith((self.address, "data:", "blob:")):

@@ -114,3 +114,15 @@ def test_a_flood_is_not_believed_and_the_thing_is_lost(decoder: PixelDecoder) ->
     assert not decoder.to_mask(flood.decoded, (120, 160)).any()
     pointed = look(eyes, FramePrompt(box=BOX), replace(first, area=1.0), memory, 2)
     assert pointed.mask.any() and pointed.area == np.count_nonzero(pointed.mask)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [FramePrompt(box=BOX), FramePrompt(clicks=((75.0, 55.0, True),))],
+    ids=["box", "click"],
+)
+def test_what_is_pointed_at_is_there_even_if_the_decoder_doubts_it(
+    decoder: PixelDecoder, prompt: FramePrompt
+) -> None:
+    sight = point(Eyes(decided(decoder, there=False), FRAME), prompt)
+    assert sight.mask.any() and sight.decoded.score < 0
