@@ -163,7 +163,8 @@ def _track(
             visit.note(session, event)
         else:
             result = event
-            if pulse.due():
+            # What shows nothing is gone with the next view, and its file with it.
+            if _differs(event.tracks[0], corrected) and pulse.due():
                 visit.growing = event
         yield
     assert result is not None

@@ -67,8 +67,6 @@ class Visitor:
     def _note_console(self, message: ConsoleMessage) -> None:
         known = message.text == GRADIO_UPLOADED
         known |= self._reloading and message.text.startswith(GRADIO_LEFT)
-        # A file that was replaced, or whose session ended, while a slow browser was about to ask for it.
-        known |= "status of 403" in message.text and "/file=" in message.location["url"]
         if message.type in ("error", "warning") and not known:
             self.troubles.append(f"console: {message.text} {message.location['url']}")
 

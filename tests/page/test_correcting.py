@@ -131,7 +131,8 @@ def test_tracking_that_is_stopped_before_its_first_frame_loses_nothing(
     session, before = opened.session, opened.session.history
     draft = box(opened)
     session.stop.set()
-    run(correcting.apply(backend, session, opened.visit))
+    for _ in correcting.apply(backend, session, opened.visit):
+        assert opened.visit.growing is None  # no file is offered that goes at once
     assert "Tracking was stopped: nothing was tracked" in session.notice
     assert (session.history, session.attached, opened.visit.draft) == (before, (), draft)
     assert session.undo_stack == []
