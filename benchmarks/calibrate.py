@@ -59,8 +59,11 @@ class Recording(PixelDecoder):
         size_hw: tuple[int, int],
         *,
         reverse: bool = False,
+        there: bool = False,
     ) -> Decoded:
-        decoded = super().step(features, prompt, previous, memory, frame, size_hw, reverse=reverse)
+        decoded = super().step(
+            features, prompt, previous, memory, frame, size_hw, reverse=reverse, there=there
+        )
         self.told[frame] = prompt is not None, confidence(decoded, PLAIN)
         return decoded
 
