@@ -41,6 +41,7 @@ def test_a_finger_draws_a_box_taps_and_scrolls(come: Come) -> None:
     page.tap("#stage .apply .primary")
     page.wait_for_selector("#stage .drawer:has-text('1')")
     visitor.rest()
+    page.evaluate("scrollTo(0, 0)")  # the stage is folded above its objects
     page.tap("#stage .drawer")
     assert page.locator("#stage li.object.selected").count() == 1
     visitor.touch(0.95, 0.95)  # elsewhere, it plays
@@ -75,6 +76,15 @@ def test_the_stage_stays_in_sight_while_the_talk_is_scrolled(come: Come) -> None
     assert max(talk_at) - min(talk_at) <= 1  # folding moves nothing
     for name in ("#send", "#question", "[data-tool=box]", "#stage .transport .play", "#delete"):
         assert page.evaluate(ON_TOP, name)
+    page.focus("#stage .drawer")  # as the keyboard does: the fold opens
+    page.wait_for_function(ON_TOP, arg="#stage .drawer")
+    page.tap("#stage .drawer")
+    page.set_viewport_size({"width": 390, "height": 600})  # too low for the whole stage
+    page.locator("#stage li.object").last.tap()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.tap("#stage .drawer")
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    page.wait_for_function("document.querySelector('#picture').classList.contains('folded')")
     page.tap("[data-tool=box]")
     visitor.touch(0.4, 0.6, to=(0.62, 0.95))
     page.wait_for_selector("#stage .apply:has-text('1 mark')")

@@ -24,6 +24,7 @@ function attachSticking(stage, viewport, signal) {
     const tall = Math.min((viewport.clientWidth * video.height) / video.width, TALLEST * innerHeight);
     const small = Math.min(tall, STAYING * innerHeight - tools - ROW);
     const full = root.offsetHeight + tall - viewport.offsetHeight;
+    if (full > innerHeight) return set(lead + full, 0, full, null); // its end is reached by scrolling, as ever
     const folded = Math.max(0, Math.min(gone, full - tools - small - below));
     set(lead, folded, full - folded, folded > 0 ? Math.max(small, tall - folded) : null);
   };
@@ -37,6 +38,14 @@ function attachSticking(stage, viewport, signal) {
     else root.style.setProperty("--tall", `${tall}px`);
   };
 
+  // What the keyboard reaches is not left under the fold.
+  const unfold = ({ target }) => {
+    if (!column.classList.contains("folded")) return;
+    const bottom = target.getBoundingClientRect().bottom;
+    if (bottom > frame.getBoundingClientRect().bottom) column.parentElement.scrollIntoView();
+  };
+
+  root.addEventListener("focusin", unfold, { signal });
   window.addEventListener("scroll", fold, { passive: true, signal });
   window.addEventListener("resize", fold, { signal });
   const sizes = new ResizeObserver(fold);
