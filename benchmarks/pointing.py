@@ -46,7 +46,7 @@ def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def carried_by_flow(frames: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """Carry a mask of frame 0 through a clip by dense optical flow."""
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     y, x = np.mgrid[: mask.shape[0], : mask.shape[1]].astype(np.float32)
     carried = [mask.astype(np.float32)]
@@ -105,14 +105,22 @@ def measure(decoder: PixelDecoder, folder: Path, seconds: Sequence[float], seeds
     for name, value in first_masks(decoder, frames, truth).items():
         print(f"box to mask, every 5th frame: {name:18s} {value:.3f}")
     box = FramePrompt(box=masks.box_of(truth[0]))
-    own, corrected = accepted_mask(decoder, frames[0], box), FramePrompt(mask=truth[0])
+    with torch.inference_mode():
+        own = point(Eyes(decoder, frames[0]), box).mask
+    sharp = accepted_mask(decoder, frames[0], box)
+    starts = {
+        "model's first mask": (own, box),
+        "sharpened": (sharp, FramePrompt(mask=sharp)),
+        "true mask": (truth[0], FramePrompt(mask=truth[0])),
+    }
     spans = " ".join(f"{'J' + str(span):>6s}" for span in SPANS)
     print(f"\n{'from frame 0':34s} {'J0':>6s} {spans} {'all':>6s} {'empty':>6s} {'flood':>6s}")
-    print(row("flow, model's first mask", carried_by_flow(frames, own), truth))
-    print(row("flow, true first mask", carried_by_flow(frames, truth[0]), truth))
-    plain = track(decoder, HeldFrames(frames), [Target(1, 0, {0: box})])[0]
-    print(row("not adapted", [plain.mask(i) for i in range(len(frames))], truth))
-    ways: tuple[tuple[str, FramePrompt], ...] = (("box", box), ("true mask", corrected))
+    for name, (mask, prompt) in starts.items():
+        print(row(f"flow, {name}", carried_by_flow(frames, mask), truth))
+        plain = track(decoder, HeldFrames(frames), [Target(1, 0, {0: prompt})])[0]
+        found = [plain.mask(i) for i in range(len(frames))]
+        print(row(f"not adapted, {name}", found, truth), flush=True)
+    ways = (("box", box), ("true mask", FramePrompt(mask=truth[0])))
     for name, prompt in ways:
         for length in seconds:
             for seed in range(seeds):

@@ -1,18 +1,21 @@
 """One object in one frame: where to look, what the decoder makes of it, and what the next frame needs of that.
 
-A windowed decoder looks at each object through a window around it, any other at the whole frame.
+A windowed decoder looks at each object through a window around it, any other at the whole frame. Where
+nothing points, it also weighs what optical flow carries over from the neighbouring frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from sam2.modeling.sam2_base import NO_OBJ_SCORE
 from torch import Tensor
 
 from sparrow import masks
+from sparrow.model.carrying import carry, weighed
 from sparrow.model.memory import Memory
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded, FrameFeatures
@@ -27,6 +30,8 @@ _WIDER = 0.1  # share by which the window around a lost object grows each frame,
 _WIDEST = 5.0  # ... up to so many of its longer sides
 _FLOOD = 3.0  # times its area lately: a mask that is larger is not believed
 _LATELY = 0.1  # share of each new area in that
+_DETAIL = 2  # times the decoder's side at which flow is seen
+_PREVIOUS = 8.0  # logits of what was certainly carried
 
 
 class Eyes:
@@ -64,6 +69,10 @@ class Sight:
     """Of the window."""
     mask: np.ndarray
     """(H, W) bool."""
+    belief: np.ndarray
+    """(H, W) float32 in [0, 1] that a pixel shows the object, above 1/2 in the mask; or just the mask."""
+    frame: np.ndarray
+    """(H, W, 3) uint8."""
     window: Window
     box: np.ndarray | None
     """(4,) pixel xyxy, where it is: its prompted box, else its mask's; None without either."""
@@ -90,7 +99,8 @@ class Sight:
         gone = replace(self.decoded, gated=torch.full_like(self.decoded.gated, NO_OBJ_SCORE))
         place, lost = (None, 0) if before is None else (before.place, before.lost + 1)
         area = self.area if before is None else before.area
-        return Sight(gone, np.zeros_like(self.mask), self.window, None, place, lost, area)
+        empty = np.zeros_like(self.mask)
+        return Sight(gone, empty, empty, self.frame, self.window, None, place, lost, area)
 
 
 def point(eyes: Eyes, prompt: FramePrompt) -> Sight:
@@ -125,31 +135,32 @@ def look(
             mask = decoder.refine(eyes.frame, eyes.look(eyes.all), prompt)
         window = _window(eyes, FramePrompt(mask=mask), before)
         decoded = decoder.accept(eyes.look(window), window.cut(mask), memory, index)
+        belief = mask
     else:
         window = _window(eyes, prompt, before)
+        carried = _carried(eyes, window, before) if prompt is None else None
         decoded = decoder.step(
             eyes.look(window),
             None if prompt is None else window.inside(prompt),
-            None if before is None else before.shown_in(window),
+            _previous(decoder, window, before, carried),
             memory,
             index,
             window.size_hw,
             reverse=reverse,
             there=decoder.config.windowed and _is_drawn(prompt),
         )
-        mask = window.paste(decoder.to_mask(decoded, window.size_hw), size_hw)
+        belief = window.paste(_believed(decoder, decoded, window, carried), size_hw)
         if decoder.config.windowed and prompt is not None and prompt.box is not None:
-            mask = _kept_in(mask, prompt.box)
+            belief = _kept_in(belief, prompt.box)
+        mask = belief > 0.5
     box = _boxed(prompt) if prompt is not None and prompt.mask is None else None
     box = _tight(mask) if box is None else box
     area = float(np.count_nonzero(mask))
-    if before is None:
-        return Sight(decoded, mask, window, box, box, 0, area)
-    if prompt is not None and area:
-        return Sight(decoded, mask, window, box, box, 0, area)
+    if before is None or (prompt is not None and area):
+        return Sight(decoded, mask, belief, eyes.frame, window, box, box, 0, area)
     place, lost = (before.place, before.lost + 1) if box is None else (box, 0)
     lately = before.area + _LATELY * (area - before.area) if area else before.area
-    sight = Sight(decoded, mask, window, box, place, lost, lately)
+    sight = Sight(decoded, mask, belief, eyes.frame, window, box, place, lost, lately)
     flooded = decoder.config.windowed and area > _FLOOD * before.area > 0
     return sight.missed(before) if flooded else sight
 
@@ -174,13 +185,42 @@ def _window(eyes: Eyes, prompt: FramePrompt | None, before: Sight | None) -> Win
     return Window.around(before.place, times, eyes.size_hw)
 
 
+def _carried(eyes: Eyes, window: Window, before: Sight | None) -> np.ndarray | None:
+    """Carry what was seen in the neighbouring frame, (n, n) float32 in [0, 1]; None where nothing was."""
+    if not eyes.decoder.config.windowed or before is None or not before.mask.any():
+        return None
+    side = _DETAIL * eyes.decoder.side
+    return carry(before.belief, before.frame, eyes.frame, window, side)
+
+
+def _previous(
+    decoder: PixelDecoder, window: Window, before: Sight | None, carried: np.ndarray | None
+) -> Tensor | None:
+    """Give the neighbouring frame's logits (1, 1, S/4, S/4), where things are by now if they were carried."""
+    if carried is None:
+        return None if before is None else before.shown_in(window)
+    grid = decoder.side // 4
+    share = torch.from_numpy(cv2.resize(carried, (grid, grid), interpolation=cv2.INTER_AREA))
+    return _PREVIOUS * (2 * share[None, None].to(decoder.sam.no_mem_embed) - 1)
+
+
+def _believed(
+    decoder: PixelDecoder, decoded: Decoded, window: Window, carried: np.ndarray | None
+) -> np.ndarray:
+    """Give the window's mask (h, w) bool or, where something was carried, the belief (h, w) float32."""
+    if carried is None:
+        return decoder.to_mask(decoded, window.size_hw)
+    scaled = cv2.resize(carried, window.size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+    return weighed(decoder.to_logits(decoded, window.size_hw), scaled)
+
+
 def _is_drawn(prompt: FramePrompt | None) -> bool:
     """Say whether a prompt is a box or clicks: what they are drawn around or on is there."""
     return prompt is not None and (prompt.box is not None or bool(prompt.clicks))
 
 
 def _kept_in(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Leave out what of a mask (H, W) lies beyond its box (4,): a small decoder takes bits of neighbours."""
+    """Leave out what of a mask or belief (H, W) lies beyond its box (4,): a small decoder takes bits of neighbours."""
     margin = _BEYOND * (box[2:] - box[:2])
     left, top = np.maximum(np.round(box[:2] - margin), 0).astype(int)
     right, bottom = np.round(box[2:] + margin).astype(int)

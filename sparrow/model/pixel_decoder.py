@@ -175,9 +175,13 @@ class PixelDecoder(nn.Module):
 
     def to_mask(self, decoded: Decoded, size_hw: tuple[int, ...]) -> np.ndarray:
         """Scale the decoded logits to the displayed frame: (H, W) bool, empty where held absent."""
+        return self.to_logits(decoded, size_hw) > 0
+
+    def to_logits(self, decoded: Decoded, size_hw: tuple[int, ...]) -> np.ndarray:
+        """Scale the decoded logits to the displayed frame: (H, W) float32, far below 0 where held absent."""
         logits = F.interpolate(decoded.gated, size=size_hw, mode="bilinear", align_corners=False)
-        mask: np.ndarray = (logits[0, 0] > 0).cpu().numpy()
-        return mask
+        scaled: np.ndarray = logits[0, 0].float().cpu().numpy()
+        return scaled
 
     def _prompts(
         self, prompt: FramePrompt, previous: Tensor | None, size_hw: tuple[int, ...]

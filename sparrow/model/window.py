@@ -81,10 +81,10 @@ class Window:
         mask = None if prompt.mask is None else self.cut(prompt.mask)
         return replace(prompt, box=box, clicks=clicks, mask=mask)
 
-    def paste(self, mask: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-        """Put the window's mask (h, w) bool into an empty one (H, W)."""
-        whole = np.zeros(size_hw, dtype=bool)
-        self.cut(whole)[:] = mask
+    def paste(self, part: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+        """Put the window's mask or belief (h, w) into an empty one (H, W) of the same type."""
+        whole = np.zeros(size_hw, dtype=part.dtype)
+        self.cut(whole)[:] = part
         return whole
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from sparrow.masks import iou
 from sparrow.model.looking import LATER, WINDOW, Eyes, look, point
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.window import Window
@@ -82,6 +83,20 @@ def test_a_lost_thing_is_looked_for_further_and_further_around(decoder: PixelDec
         sides.append(side(sight.window))
     assert sides[0] == int(LATER * 30)
     assert sides == sorted(sides) and sides[-1] == 150
+
+
+def test_optical_flow_is_weighed_only_where_nothing_points(decoder: PixelDecoder) -> None:
+    memory, moved = decoder.new_memory(), np.roll(FRAME, 3, 1)
+    decided(decoder, there=True)
+    first = look(Eyes(decoder, FRAME), FramePrompt(box=BOX), None, memory, 0)
+    assert first.belief.dtype == bool and np.array_equal(first.belief, first.mask)
+    then = look(Eyes(decoder, moved), None, first, memory, 1)
+    assert then.belief.dtype == np.float32 and np.array_equal(then.belief > 0.5, then.mask)
+    alone = then.window.paste(decoder.to_mask(then.decoded, then.window.size_hw), (120, 160))
+    goal = np.roll(first.mask, 3, 1)
+    assert iou(then.mask, goal) > iou(alone, goal)
+    pointed = look(Eyes(decoder, moved), FramePrompt(box=BOX), first, memory, 1)
+    assert pointed.belief.dtype == bool
 
 
 def test_what_is_looked_at_twice_is_encoded_once(decoder: PixelDecoder) -> None:
