@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import torch
 
 from sparrow import masks
 from sparrow.ingest import open_video
+from sparrow.model.carrying import carry, weighed
 from sparrow.model.generation import Conversation
-from sparrow.model.looking import Eyes, point
+from sparrow.model.looking import DETAIL, Eyes, point
 from sparrow.model.pixel_decoder import FramePrompt
 from sparrow.model.tracking import Target, track
 from sparrow.pipeline import Sparrow
@@ -87,7 +89,7 @@ def _first(talk: Conversation) -> None:
 def tracking(sparrow: Sparrow, video: Video) -> Iterator[tuple[str, float]]:
     """Measure the stages of one tracked frame with one referent."""
     decoder, size = sparrow.model.pixel_decoder, video.size_hw
-    frame, count = video.read([0])[0], video.num_frames
+    (before, frame), count = video.read([0, 1]), video.num_frames
     yield "decode the video", median_ms(lambda: sum(1 for _ in video.iter()), 3) / count
     with torch.inference_mode():
         box = FramePrompt(box=np.array([0.3, 0.3, 0.6, 0.6]) * np.array([*size[::-1]] * 2))
@@ -106,11 +108,19 @@ def tracking(sparrow: Sparrow, video: Video) -> Iterator[tuple[str, float]]:
             ),
         )
 
-        def scaled() -> np.ndarray:
-            return window.paste(decoder.to_mask(decoded, seen), size)
-
-        yield "scale the mask", median_ms(scaled)
-        mask = scaled()
+        mask = window.paste(decoder.to_mask(decoded, seen), size)
+        side = DETAIL * decoder.side
+        yield (
+            "carry the last mask by flow",
+            median_ms(lambda: carry(mask, before, frame, window, side)),
+        )
+        share = cv2.resize(carry(mask, before, frame, window, side), seen[::-1])
+        yield (
+            "weigh and scale the mask",
+            median_ms(
+                lambda: window.paste(weighed(decoder.to_logits(decoded, seen), share), size) > 0.5
+            ),
+        )
     yield "store the mask", median_ms(lambda: masks.to_rle(mask))
     yield "propose boxes", median_ms(lambda: sparrow.model.propose(frame[None]))
 
@@ -133,6 +143,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(arguments.threads)
     width, height = (int(side) for side in arguments.size.split("x"))
     sparrow = Sparrow.from_pretrained(device="cpu")
     with tempfile.TemporaryDirectory() as name:

@@ -25,12 +25,13 @@ WINDOW = 2.2
 """Side of a window in longer sides of what is pointed at, ..."""
 LATER = 2.8
 """... and of what has to be found again first."""
+DETAIL = 2
+"""Times the decoder's side at which optical flow is seen."""
 _BEYOND = 0.05  # share of a box by which a mask may reach beyond it
 _WIDER = 0.1  # share by which the window around a lost object grows each frame, ...
 _WIDEST = 5.0  # ... up to so many of its longer sides
 _FLOOD = 3.0  # times its area lately: a mask that is larger is not believed
 _LATELY = 0.1  # share of each new area in that
-_DETAIL = 2  # times the decoder's side at which flow is seen
 _PREVIOUS = 8.0  # logits of what was certainly carried
 
 
@@ -122,7 +123,7 @@ def look(
     Args:
         eyes: on the frame.
         prompt: in pixels of the frame; a mask is taken for the truth, once its clicks are obeyed. None
-            where memory alone speaks.
+            where memory and optical flow speak.
         before: the neighbouring frame's; None on the first, which needs a prompt.
         memory: of the object; changed in place.
         index: of the frame.
@@ -189,7 +190,7 @@ def _carried(eyes: Eyes, window: Window, before: Sight | None) -> np.ndarray | N
     """Carry what was seen in the neighbouring frame, (n, n) float32 in [0, 1]; None where nothing was."""
     if not eyes.decoder.config.windowed or before is None or not before.mask.any():
         return None
-    side = _DETAIL * eyes.decoder.side
+    side = DETAIL * eyes.decoder.side
     return carry(before.belief, before.frame, eyes.frame, window, side)
 
 
