@@ -27,6 +27,7 @@ from sparrow.model.generation import Conversation
 from sparrow.model.looking import DETAIL, Eyes, point
 from sparrow.model.pixel_decoder import FramePrompt
 from sparrow.model.tracking import Target, track
+from sparrow.outline import sharpen
 from sparrow.pipeline import Sparrow
 from sparrow.video import Video
 from sparrow.world.picture import load_atlas
@@ -92,7 +93,8 @@ def tracking(sparrow: Sparrow, video: Video) -> Iterator[tuple[str, float]]:
     (before, frame), count = video.read([0, 1]), video.num_frames
     yield "decode the video", median_ms(lambda: sum(1 for _ in video.iter()), 3) / count
     with torch.inference_mode():
-        box = FramePrompt(box=np.array([0.3, 0.3, 0.6, 0.6]) * np.array([*size[::-1]] * 2))
+        edges = np.array([0.3, 0.3, 0.6, 0.6]) * np.array([*size[::-1]] * 2)
+        box = FramePrompt(box=edges)
         window = point(Eyes(decoder, frame), box).window
         part, seen = window.cut(frame), window.size_hw
         yield "encode the window", median_ms(lambda: decoder.encode(part))
@@ -109,6 +111,7 @@ def tracking(sparrow: Sparrow, video: Video) -> Iterator[tuple[str, float]]:
         )
 
         mask = window.paste(decoder.to_mask(decoded, seen), size)
+        yield "or cut it out of a proposal", median_ms(lambda: sharpen(frame, mask, edges))
         side = DETAIL * decoder.side
         yield (
             "carry the last mask by flow",

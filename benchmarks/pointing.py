@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from sparrow import masks
-from sparrow.adapt import Effort, accepted_mask, adapt_and_track
+from sparrow.adapt import Effort, adapt_and_track
 from sparrow.ingest import open_video
 from sparrow.model.looking import Eyes, point
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
@@ -58,7 +58,7 @@ def carried_by_flow(frames: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
 
 def first_masks(decoder: PixelDecoder, frames: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Point with the true box on every fifth frame; give the mean J per way."""
-    scores: dict[str, list[float]] = {"filled box": [], "model": [], "model, sharpened": []}
+    scores: dict[str, list[float]] = {"filled box": [], "model": []}
     for index in range(0, len(frames), 5):
         if not truth[index].any():
             continue
@@ -67,9 +67,8 @@ def first_masks(decoder: PixelDecoder, frames: np.ndarray, truth: np.ndarray) ->
         x0, y0, x1, y1 = box.astype(int)
         filled[y0:y1, x0:x1] = True
         with torch.inference_mode():
-            plain = point(Eyes(decoder, frames[index]), FramePrompt(box=box)).mask
-        sharp = accepted_mask(decoder, frames[index], FramePrompt(box=box))
-        for name, mask in zip(scores, (filled, plain, sharp), strict=True):
+            found = point(Eyes(decoder, frames[index]), FramePrompt(box=box)).mask
+        for name, mask in zip(scores, (filled, found), strict=True):
             scores[name].append(masks.iou(mask, truth[index]))
     return {name: float(np.mean(values)) for name, values in scores.items()}
 
@@ -107,10 +106,8 @@ def measure(decoder: PixelDecoder, folder: Path, seconds: Sequence[float], seeds
     box = FramePrompt(box=masks.box_of(truth[0]))
     with torch.inference_mode():
         own = point(Eyes(decoder, frames[0]), box).mask
-    sharp = accepted_mask(decoder, frames[0], box)
     starts = {
         "model's first mask": (own, box),
-        "sharpened": (sharp, FramePrompt(mask=sharp)),
         "true mask": (truth[0], FramePrompt(mask=truth[0])),
     }
     spans = " ".join(f"{'J' + str(span):>6s}" for span in SPANS)

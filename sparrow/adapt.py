@@ -29,7 +29,6 @@ from sparrow.model.looking import Eyes, point
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded
 from sparrow.model.tracking import FrameSource, Reached, Target, reversed_frames
-from sparrow.outline import sharpen
 from sparrow.train.losses import mask_bce, mask_dice
 from sparrow.types import MaskTrack, Progress
 from sparrow.work import finish, progress_only
@@ -175,27 +174,10 @@ class Still:
     """(H, W) bool."""
 
 
-@torch.inference_mode()
-def accepted_mask(decoder: PixelDecoder, frame: np.ndarray, prompt: FramePrompt) -> np.ndarray:
-    """Find what a prompt points at in a frame (H, W, 3) uint8; a mask is taken as it is, with its clicks obeyed.
-
-    Returns:
-        (H, W) bool, empty where nothing was found.
-    """
-    mask = point(Eyes(decoder, frame), prompt).mask
-    if prompt.mask is not None:
-        return mask
-    box = prompt.box
-    if box is None:
-        tight = masks.box_of(mask)
-        margin = _MARGIN * (tight[2:] - tight[:2])
-        box = tight + np.concatenate([-margin, margin])
-    return mask if np.isnan(box[0]) else sharpen(frame, mask, box, prompt.clicks)
-
-
 def _still(decoder: PixelDecoder, video: FrameSource, index: int, prompt: FramePrompt) -> Still:
     frame = next(video.iter(index, index + 1))
-    mask = accepted_mask(decoder, frame, prompt)
+    with torch.inference_mode():
+        mask = point(Eyes(decoder, frame), prompt).mask
     if not mask.any():
         raise PromptError(
             f"adapt: found nothing at the prompt in frame {index}; "

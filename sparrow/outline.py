@@ -15,7 +15,7 @@ from sparrow import masks
 
 _AROUND = 1.5
 """Sides of the box by which the colours around the thing are judged."""
-_LARGEST = 320
+_LARGEST = 200
 """Pixels of the longer side at which it is cut; larger pictures are scaled down."""
 _ROUNDS = 2
 _PIECE = 0.04
@@ -57,8 +57,7 @@ def sharpen(
         mark = cv2.GC_FGD if on else cv2.GC_BGD
         cv2.circle(marks, (int(x), int(y)), _DOT, int(mark), -1)
     cut = np.zeros_like(rough)
-    cut[window] = grab(frame[window], marks[window])
-    cut = _whole_pieces(cut)
+    cut[window] = _whole_pieces(grab(frame[window], marks[window]))
     span = masks.box_of(cut) - box
     width, height = box[2:] - box[:2]
     missed = np.array([(span[0] - span[2]) / width, (span[1] - span[3]) / height])
@@ -80,13 +79,13 @@ def grab(picture: np.ndarray, marks: np.ndarray, longest: int = _LARGEST) -> np.
         picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
         marks = cv2.resize(marks, small, interpolation=cv2.INTER_NEAREST)
     marks, picture = np.ascontiguousarray(marks), np.ascontiguousarray(picture)
-    thing = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    thing = _is_thing(marks)
     if thing.any() and not thing.all():
         cv2.setRNGSeed(0)
         off, on = np.zeros((1, 65)), np.zeros((1, 65))  # the colour models that it fills
         unused = (0, 0, 1, 1)
         cv2.grabCut(picture, marks, unused, off, on, _ROUNDS, cv2.GC_INIT_WITH_MASK)
-        thing = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
+        thing = _is_thing(marks)
     large = cv2.resize(thing.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(large >= 0.5)
 
@@ -110,5 +109,12 @@ def _window(box: np.ndarray, size_hw: tuple[int, ...]) -> tuple[slice, slice]:
 def _whole_pieces(cut: np.ndarray) -> np.ndarray:
     """Drop the specks of a mask (H, W)."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(cut.astype(np.uint8))
-    large = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= _PIECE * cut.sum())
-    return np.isin(labels, large[large > 0])
+    large = stats[:, cv2.CC_STAT_AREA] >= _PIECE * cut.sum()
+    large[0] = False  # what is not cut out
+    kept: np.ndarray = large[labels]
+    return kept
+
+
+def _is_thing(marks: np.ndarray) -> np.ndarray:
+    """Say which of GrabCut's marks stand for the thing."""
+    return (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)

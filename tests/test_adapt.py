@@ -18,7 +18,6 @@ import torch
 from sparrow import adapt, masks
 from sparrow.adapt import (
     Effort,
-    accepted_mask,
     adapt_and_track,
     adapt_and_track_steps,
     dream_loss,
@@ -254,18 +253,6 @@ def test_short_clips_and_any_anchor(decoder: PixelDecoder, count: int, anchor: i
     found = adapt_and_track(decoder, frames, [drawn_target(truth, 1, anchor)], QUICK)[0]
     assert found.num_frames == count and found.complete
     assert np.array_equal(found.mask(anchor), truth[anchor])
-
-
-def test_a_box_is_sharpened_and_a_drawn_mask_taken_as_it_is(mini: PixelDecoder) -> None:
-    frames, truth = made(1)
-    frame = next(frames.iter())
-    box = masks.box_of(truth[0])
-    found = accepted_mask(mini, frame, FramePrompt(box=box))
-    x0, y0, x1, y1 = box.astype(int)
-    outside = np.ones(SIZE, dtype=bool)
-    outside[y0:y1, x0:x1] = False
-    assert found.any() and not (found & outside).any()
-    assert accepted_mask(mini, frame, FramePrompt(mask=truth[0])) is truth[0]
 
 
 def test_what_cannot_be_adapted_to_is_refused(decoder: PixelDecoder) -> None:

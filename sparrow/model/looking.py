@@ -1,7 +1,8 @@
 """One object in one frame: where to look, what the decoder makes of it, and what the next frame needs of that.
 
-A windowed decoder looks at each object through a window around it, any other at the whole frame. Where
-nothing points, it also weighs what optical flow carries over from the neighbouring frame.
+A windowed decoder looks at each object through a window around it, any other at the whole frame. What is
+pointed at is cut out along its edge; where nothing points, what optical flow carries over from the
+neighbouring frame is weighed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sparrow.model.memory import Memory
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded, FrameFeatures
 from sparrow.model.window import Window, moved_logits
+from sparrow.outline import sharpen
 
 WINDOW = 2.2
 """Side of a window in longer sides of what is pointed at, ..."""
@@ -27,7 +29,7 @@ LATER = 2.8
 """... and of what has to be found again first."""
 DETAIL = 2
 """Times the decoder's side at which optical flow is seen."""
-_BEYOND = 0.05  # share of a box by which a mask may reach beyond it
+_BEYOND = 0.15  # share of a mask's size by which its thing may reach beyond it
 _WIDER = 0.1  # share by which the window around a lost object grows each frame, ...
 _WIDEST = 5.0  # ... up to so many of its longer sides
 _FLOOD = 3.0  # times its area lately: a mask that is larger is not believed
@@ -151,8 +153,8 @@ def look(
             there=decoder.config.windowed and _is_drawn(prompt),
         )
         belief = window.paste(_believed(decoder, decoded, window, carried), size_hw)
-        if decoder.config.windowed and prompt is not None and prompt.box is not None:
-            belief = _kept_in(belief, prompt.box)
+        if decoder.config.windowed and prompt is not None:
+            belief = _sharpened(eyes.frame, belief, prompt)
         mask = belief > 0.5
     box = _boxed(prompt) if prompt is not None and prompt.mask is None else None
     box = _tight(mask) if box is None else box
@@ -220,14 +222,14 @@ def _is_drawn(prompt: FramePrompt | None) -> bool:
     return prompt is not None and (prompt.box is not None or bool(prompt.clicks))
 
 
-def _kept_in(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Leave out what of a mask or belief (H, W) lies beyond its box (4,): a small decoder takes bits of neighbours."""
-    margin = _BEYOND * (box[2:] - box[:2])
-    left, top = np.maximum(np.round(box[:2] - margin), 0).astype(int)
-    right, bottom = np.round(box[2:] + margin).astype(int)
-    kept = np.zeros_like(mask)
-    kept[top:bottom, left:right] = mask[top:bottom, left:right]
-    return kept
+def _sharpened(frame: np.ndarray, mask: np.ndarray, prompt: FramePrompt) -> np.ndarray:
+    """Cut out along its edge what a prompt without a mask points at, inside its box if it has one."""
+    box = prompt.box
+    if box is None:
+        tight = masks.box_of(mask)
+        margin = _BEYOND * (tight[2:] - tight[:2])
+        box = tight + np.concatenate([-margin, margin])
+    return mask if np.isnan(box[0]) else sharpen(frame, mask, box, prompt.clicks)
 
 
 def _boxed(prompt: FramePrompt) -> np.ndarray | None:

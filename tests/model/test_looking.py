@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from sparrow.masks import iou
+from sparrow.masks import box_of, iou
 from sparrow.model.looking import LATER, WINDOW, Eyes, look, point
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
+from sparrow.model.sparrow import SparrowModel
 from sparrow.model.window import Window
+from sparrow.paths import ASSETS
 from tests.model.test_tracking import TINY
 
 BOX = np.array([60.0, 40, 90, 70])
@@ -50,9 +53,8 @@ def test_a_box_is_looked_at_through_a_window_and_the_mask_stays_in_it(
     sight = point(Eyes(decided(decoder, there=True), FRAME), FramePrompt(box=BOX))
     assert sight.window == Window.around(BOX, WINDOW, (120, 160))
     assert side(sight.window) == 66
-    margin = 2
     outside = sight.mask.copy()
-    outside[40 - margin : 70 + margin, 60 - margin : 90 + margin] = False
+    outside[40:70, 60:90] = False
     assert sight.mask.shape == (120, 160) and not outside.any()
 
 
@@ -61,6 +63,17 @@ def test_a_click_first_sees_how_large_the_thing_is(decoder: PixelDecoder) -> Non
     sight = point(eyes, FramePrompt(clicks=((75.0, 55.0, True),)))
     assert sight.mask.shape == (120, 160)
     assert len(eyes._seen) == len({eyes.all, sight.window})
+
+
+@pytest.mark.parametrize("way", ["box", "click"])
+def test_what_is_pointed_at_is_cut_out_along_its_edge(way: str) -> None:
+    decoder = SparrowModel.from_pretrained(ASSETS / "sparrow-mini").eval().pixel_decoder
+    disc = cv2.circle(np.zeros((120, 160), np.uint8), (75, 55), 15, 1, -1) > 0
+    frame = np.where(disc[..., None], (200, 60, 50), (60, 170, 80)) + FRAME // 16
+    box = FramePrompt(box=box_of(disc))
+    prompt = box if way == "box" else FramePrompt(clicks=((75.0, 55.0, True),))
+    sight = point(Eyes(decoder, frame.astype(np.uint8)), prompt)
+    assert iou(sight.mask, disc) > 0.97
 
 
 def test_a_mask_is_taken_as_it_is(decoder: PixelDecoder) -> None:
