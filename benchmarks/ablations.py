@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from sparrow.bench.outcome import World
 from sparrow.bench.running import run
@@ -154,7 +153,6 @@ def train(arguments: argparse.Namespace) -> str:
     for path in arguments.configs:
         stage = Stage.read(path)
         for seed in arguments.seeds:
-            torch.manual_seed(seed)
             metrics = train_stage(
                 replace(stage, name=run_name(stage, seed), seed=seed), arguments.runs
             )

@@ -37,8 +37,12 @@ def train(paths: Sequence[Path], runs: Path) -> dict[str, dict[str, float]]:
 
 
 def train_stage(stage: Stage, runs: Path) -> dict[str, float]:
-    """Run one stage, resumed where it stopped; gives the validation metrics of its best weights."""
+    """Run one stage, resumed where it stopped; gives the validation metrics of its best weights.
+
+    The stage's seed fixes its first weights, its batches and all other chance.
+    """
     logger.info("stage %s", stage.name)
+    torch.manual_seed(stage.seed)
     model = SparrowModel(_config(stage), mini_tokenizer())
     for earlier in stage.starts_from:
         load_parts(model, runs / earlier)

@@ -48,7 +48,7 @@ class Stage:
     """Steps between validations; the state for resuming is saved as often."""
     log_every: int = 25
     seed: int = 0
-    """First batch index; two seeds never share a batch below 10 million steps."""
+    """Of the first weights and of all chance in training; two seeds never share a batch below 10 million steps."""
     workers: int = 1
     """Processes that draw batches ahead of training."""
     threads: int = 1
