@@ -26,7 +26,9 @@ from sparrow.video import Video
 
 _SAME_TRACK = 0.35
 """Mean overlap from which a tracked mask is that of a found thing: masks drift, others reach .25 at most."""
-_BRIDGE_SECONDS = 1.0  # between boxes, up to which a thing is taken to go straight
+_BRIDGE_SECONDS = (
+    4.0  # between boxes, up to which a thing is taken to go straight, if it is in sight at all
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,10 +222,12 @@ class Grounding:
         box = seen.get(anchor) if config.box or thing.token is None else None
         token = thing.token if config.seg or box is None else None
         known = self._bridged(seen) if config.box and config.linked else {}
-        prompts = {frame: FramePrompt(box=box) for frame, box in known.items()}
-        if not config.memory:
-            frames = range(self._video.num_frames)
-            prompts = {f: FramePrompt(box=known.get(f), token=thing.token) for f in frames}
+        frames = known if config.memory else range(self._video.num_frames)
+        state = None if config.memory else thing.token
+        prompts = {
+            f: FramePrompt(box=known.get(f), token=state, guessed=f in known and f not in seen)
+            for f in frames
+        }
         prompts[anchor] = FramePrompt(box=box, token=token)
         return Target(
             referent_id,

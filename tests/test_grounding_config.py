@@ -96,6 +96,20 @@ def test_each_switch_takes_away_its_own(grounded: Sparrow, video: Video) -> None
         assert boxes(other["memory"]) == boxes(target)
 
 
+@pytest.mark.parametrize("memory", [True, False])
+def test_boxes_between_those_that_were_seen_are_guesses(
+    grounded: Sparrow, video: Video, memory: bool
+) -> None:
+    sampled = video.sample(grounded.model.num_frames)
+    for target in targets(grounded, video, GroundingConfig(memory=memory)):
+        drawn = {f: p for f, p in target.prompts.items() if p.box is not None}
+        seen = [frame for frame, prompt in drawn.items() if not prompt.guessed]
+        assert target.anchor in seen and set(seen) <= set(sampled)
+        assert sorted(drawn) == list(range(min(seen), max(seen) + 1))
+        assert len(seen) < len(drawn)
+        assert not any(p.guessed for f, p in target.prompts.items() if f not in drawn)
+
+
 @pytest.mark.parametrize(
     ("config", "snaps"),
     [

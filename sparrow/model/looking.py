@@ -125,7 +125,7 @@ def look(
     Args:
         eyes: on the frame.
         prompt: in pixels of the frame; a mask is taken for the truth, once its clicks are obeyed. None
-            where memory and optical flow speak.
+            where memory and optical flow speak alone; with a guessed box they still do.
         before: the neighbouring frame's; None on the first, which needs a prompt.
         memory: of the object; changed in place.
         index: of the frame.
@@ -141,7 +141,8 @@ def look(
         belief = mask
     else:
         window = _window(eyes, prompt, before)
-        carried = _carried(eyes, window, before) if prompt is None else None
+        pointed = prompt is not None and not prompt.guessed
+        carried = None if pointed else _carried(eyes, window, before)
         decoded = decoder.step(
             eyes.look(window),
             None if prompt is None else window.inside(prompt),
@@ -150,10 +151,10 @@ def look(
             index,
             window.size_hw,
             reverse=reverse,
-            there=decoder.config.windowed and _is_drawn(prompt),
+            there=decoder.config.windowed and pointed and _is_drawn(prompt),
         )
         belief = window.paste(_believed(decoder, decoded, window, carried), size_hw)
-        if decoder.config.windowed and prompt is not None:
+        if decoder.config.windowed and prompt is not None and pointed:
             belief = _sharpened(eyes.frame, belief, prompt)
         mask = belief > 0.5
     box = _boxed(prompt) if prompt is not None and prompt.mask is None else None

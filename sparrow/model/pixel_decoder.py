@@ -38,6 +38,8 @@ class FramePrompt:
     """(H, W) bool; what is known of the object here. Clicks beside it correct it."""
     token: Tensor | None = field(default=None)
     """(token_dim,) projected [SEG] state."""
+    guessed: bool = False
+    """Nothing was seen in this frame: the box tells where the object is if it is in sight."""
 
 
 class PixelDecoder(nn.Module):

@@ -154,3 +154,21 @@ def test_what_is_pointed_at_is_there_even_if_the_decoder_doubts_it(
 ) -> None:
     sight = point(Eyes(decided(decoder, there=False), FRAME), prompt)
     assert sight.mask.any() and sight.decoded.score < 0
+
+
+def test_a_guessed_box_says_where_the_thing_is_but_not_that_it_is_there(
+    decoder: PixelDecoder,
+) -> None:
+    guess = FramePrompt(box=BOX + 3, guessed=True)
+    memory, moved = decoder.new_memory(), np.roll(FRAME, 3, (0, 1))
+    first = look(Eyes(decided(decoder, there=True), FRAME), FramePrompt(box=BOX), None, memory, 0)
+    seen = look(Eyes(decoder, moved), guess, first, memory.fork(), 1)
+    assert seen.window == Window.around(BOX + 3, WINDOW, (120, 160))
+    assert seen.mask.any() and np.array_equal(seen.box, BOX + 3)
+    assert seen.belief.dtype == np.float32  # what was carried is weighed
+    decided(decoder, there=False)
+    gone = look(Eyes(decoder, moved), guess, first, memory, 1)
+    assert not gone.mask.any()
+    assert np.array_equal(gone.place, BOX + 3)  # where to look for it next
+    alone = point(Eyes(decoder, FRAME), guess)
+    assert not alone.mask.any()
