@@ -36,6 +36,12 @@ class Viewer:
             self.page.wait_for_selector(".screen .cover", state="hidden")
         if any(thing.shown for thing in host.objects):
             self.page.wait_for_function("() => window.sparrowStage.drawnIds().length > 0")
+            # Each mask is a file of its own: wait for all that show in this frame.
+            frame = self.page.evaluate("() => window.sparrowStage.frame()")
+            due = [t.id for t in host.objects if t.shown and t.track.mask(frame).any()]
+            self.page.wait_for_function(
+                "ids => ids.every((id) => window.sparrowStage.drawnIds().includes(id))", arg=due
+            )
 
     def _note(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
