@@ -150,8 +150,15 @@ class Runner:
             yield self.redraw(request, session)
             time.sleep(SECONDS_BETWEEN)
             visit.wait(seen)
-        # All of it: what another request sent meanwhile may have come before something older of this one.
-        yield self.redraw(request, session, whole=True)
+        yield self.show(session_id, request)
+
+    def show(self, session_id: str | None, request: gr.Request) -> Updates:
+        """Tell a page everything: what another request sent may have come before something older."""
+        try:
+            session = self.sessions.get(session_id)
+        except SparrowError:  # deleted meanwhile, and the page was told
+            return {self._layout.status: gr.skip()}
+        return self.redraw(request, session, whole=True)
 
     def with_backend(
         self, session: Session, visit: Visit, steps: Callable[[Backend], Iterator[None]]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import Route
 
 from sparrow.export.youtube_vis import read_masks_json
 from sparrow.paths import ASSETS
@@ -109,6 +110,32 @@ def test_objects_are_the_visitors(come: Come, tmp_path: Path) -> None:
     page.locator("#stage [aria-label=Undo]").click()
     second.wait_for()
     assert "my stick" in second.inner_text()
+
+
+def test_what_comes_late_undoes_nothing(come: Come) -> None:
+    visitor = come("?example=sloth")
+    page = visitor.page
+    visitor.point("box", 0.13, 0.35, to=(0.37, 0.53))
+    visitor.apply()
+    held: list[Route] = []
+    stream = "**/queue/data*"
+    page.route(stream, lambda route: held.append(route))
+    name = page.locator("#stage li.object .name")
+    with page.expect_request(stream):
+        name.click()
+    page.wait_for_timeout(1000)  # what it is about to bring is of now
+    name.dblclick()
+    page.fill("#stage .rename", "my toy")
+    with page.expect_response(lambda answer: "my toy" in (answer.request.post_data or "")):
+        page.keyboard.press("Enter")
+    page.wait_for_timeout(1000)
+    assert name.inner_text().endswith("my toy")
+    for late in held:
+        late.continue_()
+    page.unroute(stream)
+    page.wait_for_timeout(2000)
+    assert name.inner_text().endswith("my toy")
+    assert page.locator("#stage li.object").count() == 1
 
 
 def test_learning_is_offered_on_ones_own_video_and_can_be_stopped(visitor: Visitor) -> None:
