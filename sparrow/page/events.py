@@ -5,7 +5,7 @@ None of these listeners is public: programs call the endpoints of api.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -62,18 +62,24 @@ class Events:
             quick(at.downloads.make, self.make, own),
             quick(at.model.input, self.pick, [*own, at.model]),
         ):
-            self._tell(start, self._run.watch)
-        for change in (
-            quick(at.chat.undo, self.undo, own),
-            quick(at.chat.attach, self._light(objects.attach), own),
-            quick(at.chat.detach, self._light(objects.detach), own),
-            quick(at.stage.pointed, self.point, own),
-            quick(at.stage.look, self._light(objects.look), own),
-            quick(at.stage.trim, self._light(objects.trim), own),
-            quick(at.another.click, self.another, own),
-        ):
-            self._tell(change, self._run.show)
+            start.success(
+                self._run.watch,
+                own,
+                at.components(),
+                concurrency_limit=4 * MAX_WORKING,
+                show_progress="hidden",
+                api_visibility="private",
+                # While one is on its way the next must not be left out: it may be the one with work to watch.
+                trigger_mode="always_last",
+            )
+        quick(at.chat.undo, self.undo, own)
+        quick(at.chat.attach, self._light(objects.attach), own)
+        quick(at.chat.detach, self._light(objects.detach), own)
+        quick(at.stage.pointed, self.point, own)
+        quick(at.stage.look, self._light(objects.look), own)
+        quick(at.stage.trim, self._light(objects.trim), own)
         quick(at.stop.click, self._run.stop, own)
+        quick(at.another.click, self.another, own)
         page.unload(self._arrivals.leave)
 
     def _quick(
@@ -93,21 +99,6 @@ class Events:
             show_progress="hidden",
             api_visibility="private",
             trigger_mode="multiple",
-        )
-
-    def _tell(self, done: Dependency, news: Callable[..., Updates | Iterator[Updates]]) -> None:
-        """Have the page told what is new when a listener has answered, and once more if it answers meanwhile.
-
-        What the queue brings may be older than an answer that went beside it, and would stay.
-        """
-        done.success(
-            news,
-            [self._at.session_id],
-            self._at.components(),
-            concurrency_limit=4 * MAX_WORKING,
-            show_progress="hidden",
-            api_visibility="private",
-            trigger_mode="always_last",
         )
 
     def upload(self, session_id: str, upload: str, request: gr.Request) -> Updates:

@@ -13,16 +13,23 @@ from sparrow.page.view import View
 Updates = dict[Block, Any]
 
 
-def redraw(at: Layout, before: View | None, after: View) -> Updates:
-    """Give an update for each component whose part of the view is new; all if nothing was shown before."""
+def redraw(at: Layout, before: View | None, after: View, serial: int) -> Updates:
+    """Give an update for each component whose part of the view is new; all if nothing was shown before.
+
+    Stage, chat and downloads get the view's serial number along: they let what is older than what they show pass
+    by, for requests overtake one another.
+    """
 
     def new(*names: str) -> bool:
         return before is None or any(getattr(before, n) != getattr(after, n) for n in names)
 
     updates: Updates = {}
-    for name in ("status", "about", "stage", "chat", "downloads"):
+    for name in ("status", "about"):
         if new(name):
             updates[getattr(at, name)] = getattr(after, name)
+    for name in ("stage", "chat", "downloads"):
+        if new(name):
+            updates[getattr(at, name)] = {**getattr(after, name), "serial": serial}
     if new("choosing", "busy"):
         updates[at.chooser] = gr.Column(visible=after.choosing and not after.busy)
     if new("choosing", "busy", "ready"):

@@ -6,6 +6,7 @@ the model it is, the backend decides.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -73,6 +74,7 @@ class Runner:
         self._files = threading.Semaphore(MAX_FILES)
         self._workers = ThreadPoolExecutor(MAX_WORKING, thread_name_prefix="sparrow-work")
         self._redrawing = threading.Lock()
+        self._serials = itertools.count(int(1000 * time.time()))  # above those before a restart
         self._shown: dict[str, View] = {}
 
     def start(
@@ -145,20 +147,15 @@ class Runner:
         except SparrowError:  # deleted meanwhile, and the page was told
             return
         visit = self.visits.of(session)
+        # First and last all of it: what another request sent may have come before something older.
+        whole = True
         while session.busy:
             seen = visit.version
-            yield self.redraw(request, session)
+            yield self.redraw(request, session, whole=whole)
+            whole = False
             time.sleep(SECONDS_BETWEEN)
             visit.wait(seen)
-        yield self.show(session_id, request)
-
-    def show(self, session_id: str | None, request: gr.Request) -> Updates:
-        """Tell a page everything: what another request sent may have come before something older."""
-        try:
-            session = self.sessions.get(session_id)
-        except SparrowError:  # deleted meanwhile, and the page was told
-            return {self._layout.status: gr.skip()}
-        return self.redraw(request, session, whole=True)
+        yield self.redraw(request, session, whole=True)
 
     def with_backend(
         self, session: Session, visit: Visit, steps: Callable[[Backend], Iterator[None]]
@@ -212,7 +209,8 @@ class Runner:
         model = self.models.loaded(name) or self.models.get(self.models.default)
         with self._redrawing:
             after = view(session, visit, model.card, model=name, pace=self._pace.seconds)
-            updates = redraw(self._layout, None if whole else self._shown.get(page), after)
+            before = None if whole else self._shown.get(page)
+            updates = redraw(self._layout, before, after, next(self._serials))
             self._shown.pop(page, None)
             self._shown[page] = after
             if len(self._shown) > MAX_PAGES:

@@ -121,6 +121,23 @@ def test_only_what_is_new_is_sent_to_each_page(
     assert layout.chat in runner.redraw(PAGE, session, whole=True)
 
 
+def test_a_later_view_has_a_higher_number(
+    runner: Runner, layout: Layout, sessions: Sessions
+) -> None:
+    session, held = sessions.open(), Held()
+    sent = [runner.redraw(PAGE, session)]
+    runner.start(PAGE, session.id, held)
+    watching = runner.watch(session.id, PAGE)
+    sent.append(next(watching))
+    runner.stop(session.id, OTHER)
+    sent += watching
+    assert len(sent[1]) == len(sent[-1]) == len(sent[0])  # whole
+    for part in (layout.stage, layout.chat, layout.downloads):
+        serials = [updates[part]["serial"] for updates in sent if part in updates]
+        assert serials == sorted(set(serials))
+        assert time.time() - 60 < serials[0] / 1000 <= time.time()
+
+
 def test_errors_reach_the_visitor_escaped_and_the_session_goes_on(
     runner: Runner, layout: Layout, sessions: Sessions
 ) -> None:

@@ -1,6 +1,7 @@
 // The conversation: messages as they grow, what may be asked next, and what goes along with the question.
 // Runs with Gradio's element, props, trigger and watch; chat.py describes the value.
 
+let shown = props.value; // the newest that came
 const log = element.querySelector(".log");
 const suggested = element.querySelector(".suggestions");
 const chips = element.querySelector(".chips");
@@ -93,7 +94,7 @@ function toolsOf(item, message) {
   const { turn, role, state } = message;
   if (state === "working") return bar;
   if (message.text) bar.append(button("Copy", "", () => copy(message.text, "Copied.")));
-  const rest = !props.value.busy;
+  const rest = !shown.busy;
   if (role === "user") {
     if (rest) bar.append(button("Edit", "", () => edit(item, message)));
     return bar;
@@ -104,7 +105,7 @@ function toolsOf(item, message) {
   return bar;
 }
 
-const lastTurn = () => Math.floor((props.value.messages.length - 1) / 2);
+const lastTurn = () => Math.floor((shown.messages.length - 1) / 2);
 
 function fill(item, message) {
   const open = item.querySelector("details")?.open ?? false;
@@ -125,7 +126,7 @@ function fill(item, message) {
 let drawn = [];
 
 function drawMessages() {
-  const { messages, busy, ready } = props.value;
+  const { messages, busy, ready } = shown;
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
   const wanted = messages.map((message, at) => {
     const last = at === messages.length - 1;
@@ -147,7 +148,7 @@ function drawMessages() {
 }
 
 function drawSuggestions() {
-  const { suggestions, busy, ready } = props.value;
+  const { suggestions, busy, ready } = shown;
   const nodes = suggestions.map((text) => {
     const node = button(text, "suggestion", () => trigger("suggest", { text }));
     node.disabled = busy || !ready;
@@ -158,7 +159,7 @@ function drawSuggestions() {
 }
 
 function drawChips() {
-  const nodes = props.value.chips.map(({ id, name, colour, ink, where, on }) => {
+  const nodes = shown.chips.map(({ id, name, colour, ink, where, on }) => {
     const node = make("span", on ? "chip" : "chip offered");
     const mark = make("mark", `ref ref-${id}`, name);
     mark.style.cssText = `background-color:${colour};color:${ink};--id:'${id}'`;
@@ -187,7 +188,7 @@ function draw() {
 }
 
 element.querySelector(".copy-all").addEventListener("click", () => {
-  const lines = props.value.messages.map((m) => `${m.role === "user" ? "You" : "Sparrow"}: ${m.text}`);
+  const lines = shown.messages.map((m) => `${m.role === "user" ? "You" : "Sparrow"}: ${m.text}`);
   copy(lines.join("\n\n"), "The conversation is copied.");
 });
 element.querySelector(".save-all").addEventListener("click", () => trigger("save", {}));
@@ -198,5 +199,9 @@ setInterval(() => {
   }
 }, 100);
 
-watch("value", draw);
+watch("value", () => {
+  if (props.value.serial < shown.serial) return; // overtaken on its way
+  shown = props.value;
+  draw();
+});
 draw();

@@ -1,6 +1,7 @@
 // The downloads: a button for each format; when a file is ready, the browser fetches it under its name.
 // Runs with Gradio's element, props, trigger and watch; downloads.py describes the value.
 
+let shown = props.value; // the newest that came
 const panel = element.querySelector("details");
 const what = element.querySelector(".what");
 const place = element.querySelector(".offers");
@@ -60,7 +61,7 @@ function drawCaution({ blurs, may_show: exposures }) {
 
 let cautioned = "";
 let drawn = "";
-let fetched = props.value.file?.nonce ?? null;
+let fetched = shown.file?.nonce ?? null;
 let opened = false;
 
 function fetchFile(file) {
@@ -73,12 +74,12 @@ function fetchFile(file) {
 }
 
 function draw() {
-  const { offers, ready, found, file } = props.value;
+  const { offers, ready, found, file } = shown;
   const wanted = JSON.stringify(offers);
   if (wanted !== drawn) place.replaceChildren(...groups(offers));
   drawn = wanted;
   panel.hidden = !ready;
-  drawCaution(props.value);
+  drawCaution(shown);
   what.textContent = found ? "" : "Ask or point first: then there is something to take along.";
   if (found && !opened && matchMedia("(min-width: 900px)").matches) {
     panel.open = true;
@@ -90,5 +91,9 @@ function draw() {
   }
 }
 
-watch("value", draw);
+watch("value", () => {
+  if (props.value.serial < shown.serial) return; // overtaken on its way
+  shown = props.value;
+  draw();
+});
 draw();

@@ -171,6 +171,7 @@ window.sparrowStage = hookOf(stage, () => listening.abort());
 let taken = {};
 const take = () => {
   const value = JSON.parse(JSON.stringify(props.value));
+  if (value.serial < taken.serial) return; // overtaken on its way
   takeValue(stage, taken, value);
   taken = value;
 };
