@@ -26,9 +26,8 @@ from sparrow.video import Video
 
 _SAME_TRACK = 0.35
 """Mean overlap from which a tracked mask is that of a found thing: masks drift, others reach .25 at most."""
-_BRIDGE_SECONDS = (
-    4.0  # between boxes, up to which a thing is taken to go straight, if it is in sight at all
-)
+_BRIDGE_SECONDS = 4.0
+"""Between boxes, up to which a thing is taken to go straight, if it is in sight at all."""
 
 
 @dataclass(frozen=True, eq=False)
