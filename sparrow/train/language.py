@@ -171,7 +171,8 @@ class Language:
             for batch in batches:
                 self._judge(batch, right)
             metrics |= {f"{rung}/{name}": float(np.mean(values)) for name, values in right.items()}
-        metrics["score"] = metrics["easy/exact"] + metrics["easy/box"] + 0.3 * metrics["full/exact"]
+        box = metrics.get("easy/box", 0.0)  # no [BOX] has its thing among the tracks
+        metrics["score"] = metrics["easy/exact"] + box + 0.3 * metrics["full/exact"]
         return metrics
 
     def _judge(self, batch: LanguageBatch, right: dict[str, list[float]]) -> None:

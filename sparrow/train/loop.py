@@ -58,11 +58,11 @@ def run(task: Task, stage: Stage, out: Path) -> dict[str, float]:
     torch.set_num_threads(stage.threads)
     cv2.setNumThreads(stage.threads)
     accelerator = Accelerator(
-        mixed_precision=stage.mixed_precision,
+        mixed_precision="no",  # one for the whole process, while each stage has its own
         cpu=not torch.cuda.is_available(),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    module = _Step(task)
+    module = _Step(task, accelerator.device, stage.mixed_precision)
     optimizers = _optimizers(task, stage)
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, _schedule(stage)) for o in optimizers]
     prepared = accelerator.prepare(module, *optimizers, *schedules)
@@ -100,15 +100,19 @@ def last_step(stage: Stage) -> int:
 class _Step(nn.Module):
     """Runs the task's loss as a module's forward, which is what data-parallel training wraps."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, device: torch.device, mixed_precision: str) -> None:
         super().__init__()
         for name, parameter in task.model.named_parameters():
             parameter.requires_grad_(name.startswith(task.parts))
         self.model = task.model
         self._task = task
+        self._autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=mixed_precision == "bf16"
+        )
 
     def forward(self, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
-        return self._task.loss(batch, step)
+        with self._autocast:
+            return self._task.loss(batch, step)
 
 
 class _Progress:
