@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sparrow.model.mini import Reading
 from sparrow.model.sparrow import SparrowModel
@@ -141,7 +142,8 @@ class Language:
 
     def loss(self, batch: LanguageBatch, step: int) -> tuple[Tensor, dict[str, float]]:
         """Give the sum of the three losses."""
-        reading, inputs = self._read(batch)
+        with sdpa_kernel(SDPBackend.MATH):  # its backward is faster than a fused one on a CPU
+            reading, inputs = self._read(batch)
         rows, places = np.nonzero(batch.answered)
         states = reading.states[rows, batch.tokens.shape[1] + places]
         truth = torch.from_numpy(batch.ids[rows, places]).to(states.device)
