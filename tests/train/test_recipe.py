@@ -101,7 +101,7 @@ def test_the_configs_of_sparrow_mini_run_in_a_row(
 ) -> None:
     """All stages in one process by one command, as documented, each with a single step of little data."""
     paths = []
-    for config in sorted(Path("configs/mini").resolve().glob("*.yaml")):
+    for config in sorted((Path(__file__).parents[2] / "configs/mini").glob("*.yaml")):
         content = yaml.safe_load(config.read_text())
         content |= {"steps": 1, "stop_after": None, "validate_every": 1, "workers": 0}
         content["settings"] |= SMALL[content["task"]]
