@@ -50,6 +50,11 @@ MASKS_DRAWN = """(ids) => {
     }
   return masks.map((mask) => mask.join(""));
 }"""
+LATE_METADATA = """() => addEventListener("loadedmetadata", (event) => {
+  event.stopImmediatePropagation();
+  const { target } = event;
+  target.requestVideoFrameCallback(() => target.dispatchEvent(new Event("loadedmetadata")));
+}, { capture: true, once: true })"""
 HOSTILE = '<img src=x onerror="window.hurt=1">${window.hurt=1}{{7*7}}'
 
 
@@ -358,6 +363,21 @@ def test_without_a_video_and_while_busy(viewer: Viewer, host: StageHost, video: 
     page.get_by_text("Nothing found yet.").wait_for()
     viewer.go(3)
     assert host.events == []
+
+
+def test_the_first_picture_may_come_before_the_news_of_the_video(
+    viewer: Viewer, host: StageHost, video: Video
+) -> None:
+    page = viewer.page
+    host.show(None, [], [])
+    page.click("#again")
+    page.get_by_text("Choose a video").wait_for()
+    page.evaluate(LATE_METADATA)
+    host.show(video, [], [])
+    host.seek = (30, 1)
+    page.click("#again")
+    viewer.at(30)
+    assert index_in(viewer.canvas()) == 30
 
 
 def test_an_open_menu_follows_the_work(viewer: Viewer, host: StageHost) -> None:

@@ -5,7 +5,7 @@ class Player {
   shown = -1; // the frame that is on the canvas, -1 before the first one
   wanted = 0; // where the user wants to be: ahead of `shown` while the video seeks
   loop = true;
-  #asked = -1; // what the running seek is for
+  #asked = -1; // what the running seek is for, or the one that waits for the video to open
   #url = "";
 
   /** `onframe(picture)` draws a new picture at once; `onchange()` follows play, pause, waiting and trouble. */
@@ -13,7 +13,7 @@ class Player {
     this.video = video;
     this.onframe = onframe;
     this.onchange = onchange;
-    video.addEventListener("loadedmetadata", () => this.wanted > 0 && this.#go());
+    video.addEventListener("loadedmetadata", () => this.#asked >= 0 && this.#go());
     video.addEventListener("loadeddata", () => onframe());
     for (const name of ["loadeddata", "play", "pause", "waiting", "playing", "canplay", "error"])
       video.addEventListener(name, () => onchange());
@@ -59,8 +59,7 @@ class Player {
   seek(frame) {
     if (!this.frames) return;
     this.wanted = Math.min(Math.max(Math.round(frame), 0), this.frames - 1);
-    const open = this.video.readyState >= HTMLMediaElement.HAVE_METADATA; // else when it is
-    if (this.#asked < 0 && open) this.#go();
+    if (this.#asked < 0) this.#go();
     this.onchange();
   }
 
@@ -116,6 +115,7 @@ class Player {
 
   #go() {
     this.#asked = this.wanted;
+    if (this.video.readyState < HTMLMediaElement.HAVE_METADATA) return; // again when it is open
     this.video.currentTime = (this.wanted + 0.5) / this.fps; // the middle of the frame: no rounding hurts
   }
 
