@@ -74,17 +74,18 @@ def first_masks(decoder: PixelDecoder, frames: np.ndarray, truth: np.ndarray) ->
 
 
 def row(name: str, found: Sequence[np.ndarray], truth: np.ndarray) -> str:
-    """Write J of frame 0, of the next frames, of all, and how many masks are empty or flood."""
+    """Write J of frame 0, of the next frames, of all, how many masks are empty or far too large, and the largest
+    mask in percent of the frame.
+    """
     overlaps = [masks.iou(mask, true) for mask, true in zip(found, truth, strict=True)]
     empty = sum(not mask.any() for mask in found)
-    flood = sum(
+    large = sum(
         np.count_nonzero(mask) > 2.5 * max(1, np.count_nonzero(true))
         for mask, true in zip(found, truth, strict=True)
     )
     spans = " ".join(f"{np.mean(overlaps[1 : span + 1]):6.3f}" for span in SPANS)
-    return (
-        f"{name:34s} {overlaps[0]:6.3f} {spans} {np.mean(overlaps[1:]):6.3f} {empty:6d} {flood:6d}"
-    )
+    mean, most = np.mean(overlaps[1:]), 100 * max(float(mask.mean()) for mask in found)
+    return f"{name:34s} {overlaps[0]:6.3f} {spans} {mean:6.3f} {empty:6d} {large:6d} {most:6.1f}"
 
 
 def adapted(
@@ -111,7 +112,8 @@ def measure(decoder: PixelDecoder, folder: Path, seconds: Sequence[float], seeds
         "true mask": (truth[0], FramePrompt(mask=truth[0])),
     }
     spans = " ".join(f"{'J' + str(span):>6s}" for span in SPANS)
-    print(f"\n{'from frame 0':34s} {'J0':>6s} {spans} {'all':>6s} {'empty':>6s} {'flood':>6s}")
+    heads = " ".join(f"{head:>6s}" for head in ("all", "empty", "large", "most %"))
+    print(f"\n{'from frame 0':34s} {'J0':>6s} {spans} {heads}")
     for name, (mask, prompt) in starts.items():
         print(row(f"flow, {name}", carried_by_flow(frames, mask), truth))
         plain = track(decoder, HeldFrames(frames), [Target(1, 0, {0: prompt})])[0]

@@ -24,11 +24,12 @@ from torch import Tensor
 from sparrow import masks
 from sparrow.dreams import Dream, Dreamer, spoiled
 from sparrow.errors import ModelError, PromptError
-from sparrow.model.following import Followed, Follower, follow_steps, hints
+from sparrow.model.following import WINDOW, Followed, Follower, follow_steps, hints
 from sparrow.model.looking import Eyes, point
 from sparrow.model.pixel_decoder import FramePrompt, PixelDecoder
 from sparrow.model.sam import Decoded
 from sparrow.model.tracking import FrameSource, Reached, Target, reversed_frames
+from sparrow.model.window import Window
 from sparrow.train.losses import mask_bce, mask_dice
 from sparrow.types import MaskTrack, Progress
 from sparrow.work import finish, progress_only
@@ -203,7 +204,7 @@ class _Adapting:
         self._weights = [w for name, w in self.decoder.named_parameters() if _is_trained(name)]
 
     def _dreamer(self, still: Still) -> Dreamer:
-        window = Follower(self.decoder, still.mask).window()
+        window = Window.around(masks.box_of(still.mask), WINDOW, still.mask.shape)
         return Dreamer(window.cut(still.frame), window.cut(still.mask), self.decoder.side)
 
     def run(
@@ -273,17 +274,17 @@ class _Adapting:
 
     def _look_around(self) -> None:
         """Follow the thing for a moment, and dream before what is seen around it from then on."""
-        known = {still.index: still.mask for still in self._stills}
-        first = min(known)
-        follower = Follower(self.decoder, known[first])
-        count, frames = _next_to(self._video, first, self._effort.look_frames)
+        known = {still.index: still for still in self._stills}
+        first = known[min(known)]
+        follower = Follower(self.decoder, first.frame, first.mask)
+        count, frames = _next_to(self._video, first.index, self._effort.look_frames)
         chosen = set(np.linspace(0, count - 1, self._effort.sceneries + 1).astype(int)[1:].tolist())
         around = []
         for place, (index, frame) in enumerate(frames):
             window = follower.window()
             if index in known:
-                follower.put(known[index])
-                mask = known[index]
+                mask = known[index].mask
+                follower.put(frame, mask)
             else:
                 mask, _ = follower.step(frame)
             if place in chosen and window.cut(mask).any():

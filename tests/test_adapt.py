@@ -130,7 +130,7 @@ def test_adapting_follows_better_on_a_made_clip(mini: PixelDecoder) -> None:
     shares = list(adapting.run(60.0, lambda: 0.0, None))
     assert len(shares) == 24
     assert overlap(adapting.decoder) > before + 0.1
-    follower = Follower(adapting.decoder, truth[0])
+    follower = Follower(adapting.decoder, next(frames.iter(0, 1)), truth[0])
     found = [follower.step(frame)[0] for frame in frames.iter(1)]
     assert np.mean([masks.iou(f, t) for f, t in zip(found, truth[1:], strict=True)]) > 0.75
 

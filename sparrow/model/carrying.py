@@ -11,12 +11,13 @@ import numpy as np
 
 from sparrow.model.window import Window
 
-_WEIGHT = 0.7
-"""Of the carried log-odds against the decoder's logits, ..."""
+WEIGHT = 0.7
+"""Of the carried log-odds against the shared decoder's logits."""
 _DOUBT = 0.01
-"""... which never say less than this for or against a pixel, ..."""
+"""What was carried never says less than this for or against a pixel, ..."""
 _SURE = 6.0
-"""... while the decoder's say no more than this: where it holds the thing absent, it outweighs what was carried."""
+"""... while the decoder's logits say no more than this: where it holds the thing absent, it outweighs what was
+carried."""
 
 
 def carry(
@@ -47,10 +48,10 @@ def carry(
     return carried
 
 
-def weighed(logits: np.ndarray, carried: np.ndarray) -> np.ndarray:
+def weighed(logits: np.ndarray, carried: np.ndarray, weight: float = WEIGHT) -> np.ndarray:
     """Weigh the decoder's logits (h, w) and what was carried there, (h, w) in [0, 1]; gives a belief (h, w)."""
     known = np.clip(carried, _DOUBT, 1 - _DOUBT)
-    said = np.clip(logits, -_SURE, _SURE) + _WEIGHT * np.log(known / (1 - known))
+    said = np.clip(logits, -_SURE, _SURE) + weight * np.log(known / (1 - known))
     belief: np.ndarray = (1 / (1 + np.exp(-said))).astype(np.float32)
     return belief
 

@@ -1,8 +1,9 @@
 """Follows one thing with a decoder fine-tuned for it: each frame's mask is the next one's prompt.
 
 Looks through a window that goes along, so that small things are seen large. What the thing looks like
-is in the weights, so there is no memory; where the decoder is unsure the mask is empty. Knows
-nothing of how the weights came about.
+is in the weights, so there is no memory; where the decoder is unsure the mask is empty. Optical flow carries
+the mask along: it settles what the decoder is not sure of, and tells when the thing becomes smaller or
+larger. Knows nothing of how the weights came about.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from sparrow import masks
+from sparrow.model.carrying import carry, weighed
 from sparrow.model.pixel_decoder import PixelDecoder
 from sparrow.model.sam import Prompts
 from sparrow.model.tracking import (
@@ -36,6 +38,10 @@ WINDOW = 3.0
 """Side of the window in longer sides of the thing."""
 _DETAIL = 2
 """Masks are cut at so many times the decoder's side."""
+_CARRIED = 0.15
+"""Weight of what flow carried against the decoder's logits, ..."""
+_UNKNOWN = 0.5
+"""... and what it says where nothing was to be carried."""
 _STEP = 0.2
 """Share of its size that a thing's edge can move in a frame."""
 _GROWTH = 1.1
@@ -45,7 +51,9 @@ _LARGEST = 1.1
 _SMALLEST = 0.05
 """Share of the thing's area below which what is left of a mask is not believed."""
 _LATELY = 0.01
-"""Share of each new area in the thing's area."""
+"""Share of each new area in the thing's area, ..."""
+_PACE = 0.03
+"""... which also changes as the carried mask does, by at most this share a frame."""
 _SURE = 0.3
 """Expected overlap from which a mask is believed, ..."""
 _SURE_AGAIN = 0.5
@@ -71,18 +79,18 @@ class Followed:
 class Follower:
     """Carries a mask from frame to frame."""
 
-    def __init__(self, decoder: PixelDecoder, mask: np.ndarray) -> None:
-        """Begin at a mask (H, W) bool with at least one pixel."""
+    def __init__(self, decoder: PixelDecoder, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Begin at a frame (H, W, 3) uint8 and its mask (H, W) bool with at least one pixel."""
         self._decoder = decoder
         self._first = self._area = float(np.count_nonzero(mask))
         box = masks.box_of(mask)
         self._reach = WINDOW * float((box[2:] - box[:2]).max())
         self._where = (box[:2] + box[2:]) / 2
-        self._mask = mask
+        self._frame, self._mask = frame, mask
 
-    def put(self, mask: np.ndarray) -> None:
-        """Go on from a mask (H, W) bool that is known to be right."""
-        self._mask = mask
+    def put(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Go on from a frame's mask (H, W) bool that is known to be right."""
+        self._frame, self._mask = frame, mask
         if mask.any():
             self._area = float(np.count_nonzero(mask))
             self._look_at(mask)
@@ -101,18 +109,27 @@ class Follower:
             window.cut(self._mask).astype(np.float32), (large, large), interpolation=cv2.INTER_AREA
         )
         logits, sure, score = self._decode(window.cut(frame), before)
-        unit = size[0] * size[1] / large**2  # pixels of the frame in one of the mask
-        found = self._bounded(logits, before, self._area / unit)
-        area = float(np.count_nonzero(found)) * unit
         lost = not before.any()
+        carried = np.full_like(before, _UNKNOWN) if lost else self._carried(frame, window, before)
+        unit = size[0] * size[1] / large**2  # pixels of the frame in one of the mask
+        found = self._bounded(weighed(logits, carried, _CARRIED), before, self._area / unit)
+        area = float(np.count_nonzero(found)) * unit
         enough = sure >= (_SURE_AGAIN if lost else _SURE) and area >= _SMALLEST * self._area
-        self._mask = np.zeros_like(self._mask)
+        self._frame, self._mask = frame, np.zeros_like(self._mask)
         if enough:
             part = cv2.resize(found.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
             window.cut(self._mask)[:] = part >= 0.5
             self._area += _LATELY * (area - self._area)
             self._look_at(self._mask)
         return self._mask, score
+
+    def _carried(self, frame: np.ndarray, window: Window, before: np.ndarray) -> np.ndarray:
+        """Carry `before` (L, L) into the next frame, (L, L) float32 in [0, 1]; the thing's area goes with it."""
+        found = carry(self._mask, self._frame, frame, window, self._decoder.side)
+        carried = cv2.resize(found, before.shape, interpolation=cv2.INTER_LINEAR)
+        change = float(carried.sum()) / float(before.sum())
+        self._area *= min(max(change, 1 - _PACE), 1 + _PACE)
+        return np.asarray(carried)
 
     @torch.inference_mode()
     def _decode(self, picture: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -125,9 +142,9 @@ class Follower:
         sure = float(decoded.iou[0]) if float(decoded.score[0]) > 0 else 0.0
         return logits[0, 0].cpu().numpy(), sure, confidence(decoded, decoder.config.confidence)
 
-    def _bounded(self, logits: np.ndarray, before: np.ndarray, area: float) -> np.ndarray:
+    def _bounded(self, belief: np.ndarray, before: np.ndarray, area: float) -> np.ndarray:
         """Cut the mask (L, L) that can have become of `before`; a leak does not get far."""
-        found = logits > 0
+        found = belief > 0.5
         most = _LARGEST * area
         if before.any():
             radius = int(max(2, _STEP * _extent(before >= 0.5)))
@@ -135,7 +152,7 @@ class Follower:
             found &= cv2.dilate((before >= 0.5).astype(np.uint8), disc) > 0
             most = min(most, _GROWTH * max(float(before.sum()), 0.2 * area))
         if np.count_nonzero(found) > most:
-            rank = np.where(found, logits + 1e-3 * before, -np.inf).ravel()
+            rank = np.where(found, belief + 1e-3 * before, 0.0).ravel()
             surest = np.argpartition(rank, -int(most) - 1)[rank.size - int(most) :]
             found = np.zeros(rank.size, dtype=bool)
             found[surest] = True
@@ -193,22 +210,30 @@ def follow_steps(
     growing = [Growing(video, thing.referent_id, thing.before) for thing in things]
     forward = enumerate(video.iter(first, span.stop), first)
     backwards = reversed_frames(video, last, span.start)
+    anchors: dict[int, np.ndarray] = {}
     for reverse, frames in ((False, forward), (True, backwards)):
-        followers = [Follower(t.decoder, t.masks[t.anchor]) for t in things]
+        followers = {place: _begin(things[place], frame) for place, frame in anchors.items()}
         for index, frame in frames:
             if cancel is not None and cancel.is_set():
                 return [each.so_far() for each in growing]
-            for thing, follower, each in zip(things, followers, growing, strict=True):
+            for place, (thing, each) in enumerate(zip(things, growing, strict=True)):
+                if index == thing.anchor and not reverse:
+                    anchors[place], followers[place] = frame, _begin(thing, frame)
                 if index in thing.masks:
-                    follower.put(thing.masks[index])
+                    followers[place].put(frame, thing.masks[index])
                     each.put(index, thing.masks[index], 1.0)
                 elif (index < thing.anchor) == reverse:
-                    each.put(index, *follower.step(frame))
+                    each.put(index, *followers[place].step(frame))
             done += 1
             yield Progress("track", done, total, time.monotonic() - started)
             if pulse.due():
                 yield Reached(tuple(each.so_far() for each in growing))
     return [each.whole(span) for each in growing]
+
+
+def _begin(thing: Followed, frame: np.ndarray) -> Follower:
+    """Begin to follow a thing from its anchor, whose frame is given."""
+    return Follower(thing.decoder, frame, thing.masks[thing.anchor])
 
 
 def _extent(mask: np.ndarray) -> float:

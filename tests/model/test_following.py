@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_hints_point_with_boxes_and_maps_or_not_at_all() -> None:
 
 
 def test_the_window_goes_with_the_thing() -> None:
-    follower = Follower(Reds(), square(40, 40, 20))
+    follower = Follower(Reds(), red(square(40, 40, 20)), square(40, 40, 20))
     for step in range(1, 9):
         truth = square(40 + 3 * step, 40 + 2 * step, 20)
         mask, score = follower.step(red(truth))
@@ -69,7 +70,7 @@ def test_the_window_goes_with_the_thing() -> None:
 
 
 def test_a_leak_does_not_get_far() -> None:
-    follower = Follower(Reds(), square(60, 40, 20))
+    follower = Follower(Reds(), red(square(60, 40, 20)), square(60, 40, 20))
     everything = red(np.ones((120, 160), dtype=bool))
     areas = [np.count_nonzero(follower.step(everything)[0]) for _ in range(12)]
     assert areas[0] < 1.25 * 400
@@ -78,7 +79,7 @@ def test_a_leak_does_not_get_far() -> None:
 
 def test_an_unsure_decoder_gives_an_empty_mask_and_must_be_sure_to_go_on() -> None:
     decoder, truth = Reds(), square(60, 40, 20)
-    follower = Follower(decoder, truth)
+    follower = Follower(decoder, red(truth), truth)
     decoder.sure = 0.2
     mask, score = follower.step(red(truth))
     assert not mask.any() and score == pytest.approx(0.2, abs=1e-3)
@@ -89,13 +90,61 @@ def test_an_unsure_decoder_gives_an_empty_mask_and_must_be_sure_to_go_on() -> No
 
 
 def test_a_lost_thing_is_looked_for_further_around() -> None:
-    follower = Follower(Reds(), square(60, 40, 20))
+    follower = Follower(Reds(), red(square(60, 40, 20)), square(60, 40, 20))
     near = follower.window()
     assert not follower.step(red(np.zeros((120, 160), dtype=bool)))[0].any()
     far = follower.window()
     assert far.top < near.top and far.right > near.right
     truth = square(100, 60, 20)
     assert masks.iou(follower.step(red(truth))[0], truth) > 0.6
+
+
+class Undecided(Reds):
+    """Takes all that it sees for the thing, surely or hardly."""
+
+    logit = 0.1
+
+    def _reds(self, picture: np.ndarray, prompts: object) -> SimpleNamespace:
+        seen = super()._reds(picture, prompts)
+        seen.gated = torch.full_like(seen.gated, self.logit)
+        return seen
+
+
+def patterned(mask: np.ndarray) -> np.ndarray:
+    """Draw a pattern that fills the box of a mask, on another one: (H, W, 3) uint8."""
+    rng = np.random.default_rng(0)
+    ground, thing = (rng.integers(0, 255, (10, 12, 3), np.uint8) for _ in range(2))
+    frame = cv2.resize(ground, mask.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    x0, y0, x1, y1 = masks.box_of(mask).astype(int)
+    frame[y0:y1, x0:x1] = cv2.resize(thing, (x1 - x0, y1 - y0), interpolation=cv2.INTER_CUBIC)
+    return frame
+
+
+def test_flow_settles_what_the_decoder_hardly_knows() -> None:
+    begun = square(40, 30, 48)
+    follower = Follower(Undecided(), patterned(begun), begun)
+    for step in range(1, 5):
+        truth = square(40 + 3 * step, 30 + step, 48)
+        mask, _ = follower.step(patterned(truth))
+    assert masks.iou(mask, truth) > 0.65  # .53 without it
+
+
+@pytest.mark.parametrize(
+    ("zoom", "least", "most"), [(0.98, 0.5, 0.8), (1, 0.9, 1.2), (1.02, 1.3, 2)]
+)
+def test_a_leak_is_bounded_by_what_the_thing_has_become(
+    zoom: float, least: float, most: float
+) -> None:
+    """The camera goes away, stays or comes nearer, and the decoder takes all for the thing."""
+    decoder, begun = Undecided(), square(56, 36, 48)
+    decoder.logit = 9.0
+    first = patterned(begun)
+    follower = Follower(decoder, first, begun)
+    for step in range(1, 17):
+        view = cv2.getRotationMatrix2D((80, 60), 0, zoom**step)
+        frame = cv2.warpAffine(first, view, (160, 120), borderMode=cv2.BORDER_REFLECT_101)
+        mask, _ = follower.step(np.asarray(frame))
+    assert least < np.count_nonzero(mask) / 48**2 < most
 
 
 def followed(frames: Frames, things: list[Followed]) -> tuple[list[MaskTrack], list[int]]:
