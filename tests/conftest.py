@@ -1,12 +1,19 @@
-"""Fixtures for every test: small videos made on the spot, each written once per run."""
+"""Fixtures for every test: small videos made on the spot, each written once per process that runs tests.
+
+Two such processes share two cores (see pyproject.toml), so each computes with one thread.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import torch
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from sparrow.ingest import open_video
 from sparrow.video import Video
@@ -53,6 +60,23 @@ RECIPES = {
     "transport.ts": Recipe(audio="aac"),
     "ntsc.mp4": Recipe(fps=Fraction(30000, 1001), frames=40),
 }
+
+
+def pytest_configure() -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+
+
+class TogetherByFile(LoadScopeScheduling):
+    """Gives each process whole files, and one of them all that drives a browser."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return TogetherByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def test_what_was_carried_settles_what_the_decoder_does_not_know() -> None:
     assert (weighed(np.zeros((1, 3)), carried) > 0.5).tolist() == [[False, False, True]]
     assert (weighed(np.full((1, 3), 2.0), carried) > 0.5).tolist() == [[False, True, True]]
     assert (weighed(np.full((1, 3), -2.0), carried) > 0.5).tolist() == [[False, False, True]]
+    assert not (weighed(np.full((1, 3), -2.0), carried, 0.15) > 0.5).any()
 
 
 def test_a_decoder_that_holds_a_thing_absent_is_believed() -> None:
