@@ -11,7 +11,7 @@ import numpy as np
 
 from sparrow.model.window import Window
 
-WEIGHT = 0.7
+_WEIGHT = 0.7
 """Of the carried log-odds against the shared decoder's logits."""
 _DOUBT = 0.01
 """What was carried never says less than this for or against a pixel, ..."""
@@ -48,8 +48,12 @@ def carry(
     return carried
 
 
-def weighed(logits: np.ndarray, carried: np.ndarray, weight: float = WEIGHT) -> np.ndarray:
-    """Weigh the decoder's logits (h, w) and what was carried there, (h, w) in [0, 1]; gives a belief (h, w)."""
+def weighed(logits: np.ndarray, carried: np.ndarray, weight: float = _WEIGHT) -> np.ndarray:
+    """Weigh the decoder's logits (h, w) and what was carried there, (h, w) in [0, 1], by `weight` of its log-odds.
+
+    Returns:
+        (h, w) float32 in [0, 1], that a pixel shows the object.
+    """
     known = np.clip(carried, _DOUBT, 1 - _DOUBT)
     said = np.clip(logits, -_SURE, _SURE) + weight * np.log(known / (1 - known))
     belief: np.ndarray = (1 / (1 + np.exp(-said))).astype(np.float32)

@@ -124,7 +124,7 @@ class Follower:
         return self._mask, score
 
     def _carried(self, frame: np.ndarray, window: Window, before: np.ndarray) -> np.ndarray:
-        """Carry `before` (L, L) into the next frame, (L, L) float32 in [0, 1]; the thing's area goes with it."""
+        """Carry the mask along, `before` (L, L) as the window shows it; the area goes with it. In [0, 1]."""
         found = carry(self._mask, self._frame, frame, window, self._decoder.side)
         carried = cv2.resize(found, before.shape, interpolation=cv2.INTER_LINEAR)
         change = float(carried.sum()) / float(before.sum())
