@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -61,6 +63,20 @@ class Recipe:
     aspect: Fraction | None = None
 
 
+@contextmanager
+def same_priority() -> Iterator[None]:
+    """Undo that SVT-AV1, run by root, makes the process that encodes a real-time one, which starves all others."""
+    if not hasattr(os, "sched_getscheduler"):  # not Linux
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
+
+
+@same_priority()
 def write(path: Path, recipe: Recipe) -> Path:
     """Encode a video of moving squares, with a tone of 440 Hz where there is sound."""
     options = recipe.container_options or {}

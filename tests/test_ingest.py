@@ -359,3 +359,11 @@ def test_the_original_is_only_read(clip: Clip, tmp_path: Path) -> None:
     first, second = open_video(path, workdir=tmp_path), open_video(path, workdir=tmp_path)
     assert first.path != second.path
     assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getscheduler"), reason="only Linux tells how it schedules"
+)
+def test_an_encoder_leaves_the_tests_their_priority(clip: Callable[[str], Path]) -> None:
+    clip("av1.mp4")
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
